@@ -1,0 +1,33 @@
+"""What a test needs from its machine, and whether its absence is a reason to skip or to fail.
+
+A need is a pytest mark of the same name. MINIKUBELET_REQUIRE, a list with commas, names those that must
+be there: CI sets it, so that a broken engine cannot pass as a heap of skipped tests.
+"""
+
+import functools
+import os
+import shutil
+from collections.abc import Callable, Mapping
+
+from tests.engine.docker_probe import docker_absent
+
+
+@functools.cache
+def kubectl_absent() -> str | None:
+    """Why tests marked `kubectl` cannot run here, or None if they can."""
+    if shutil.which("kubectl") is None:
+        return "no kubectl on PATH; tools/test-engine.sh packages installs one"
+    return None
+
+
+NEEDS: Mapping[str, Callable[[], str | None]] = {"docker": docker_absent, "kubectl": kubectl_absent}
+
+
+def required(environment: Mapping[str, str] = os.environ) -> frozenset[str]:
+    """The needs that MINIKUBELET_REQUIRE names; a name that is no need raises ValueError."""
+    names = [name.strip() for name in environment.get("MINIKUBELET_REQUIRE", "").split(",")]
+    wanted = frozenset(name for name in names if name)
+    unknown = sorted(wanted - set(NEEDS))
+    if unknown:
+        raise ValueError(f"MINIKUBELET_REQUIRE names {', '.join(unknown)}; known are {', '.join(NEEDS)}")
+    return wanted
