@@ -1,0 +1,256 @@
+"""Events: everything the agent learns, in the past tense, as the journal keeps it.
+
+Belongs here: facts as they arrive, redacted, with nothing decided. May not be here: anything a reducer
+could work out itself. `kind` names the event in the journal and `v` its form; fields are only ever added
+with a default, and a changed meaning gets a new `v` and an upcaster in `wire`.
+Times are microseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from minikubelet.model.ids import PodUid, SlotKey, Source
+from minikubelet.model.observed import ObservedPod
+from minikubelet.model.pod import Pod
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", kw_only=True):
+    """Base of all events."""
+
+    v: int = 1
+
+
+# ── of the node: they concern every pod ──
+
+
+class AgentStarted(Event, tag=True, frozen=True, kw_only=True):
+    """A life of the agent began: commands that were under way will not be answered any more.
+
+    `sources` are those configured now; `has_api` tells whether anything can be reported.
+    """
+
+    node: str
+    boot: str
+    sources: tuple[Source, ...]
+    has_api: bool
+    runtime: str = ""
+    static_namespace: str = "kube-system"
+
+
+class SourceSynced(Event, tag=True, frozen=True, kw_only=True):
+    """A source has given its first full list in this life; `present` are the uids it holds."""
+
+    source: Source
+    present: tuple[PodUid, ...] = ()
+
+
+class RuntimeListed(Event, tag=True, frozen=True, kw_only=True):
+    """The runtime was listed in full for the first time in this life; the observations came before."""
+
+    pods: int = 0
+
+
+class ManifestsJudged(Event, tag=True, frozen=True, kw_only=True):
+    """The verdicts over the manifest folder changed.
+
+    `rejected` are (file, what is wrong, with line and field path). While there are any, a pod whose file
+    is not known cannot be told from a pod whose file is broken.
+    """
+
+    rejected: tuple[tuple[str, str], ...] = ()
+    accepted: int = 0
+
+
+# ── of a pod's definition ──
+
+
+class PodSet(Event, tag=True, frozen=True, kw_only=True):
+    """A source holds this pod: new, changed or seen again.
+
+    `pod` is redacted. `hashes` are (container, hash of its full definition) pairs. For an API pod,
+    `deletion_at` is its deletionTimestamp and `deletion_grace` its grace in seconds; `origin` is the
+    manifest it came from (`web.yaml#0 sha256:…`) or the object's resourceVersion.
+    """
+
+    source: Source
+    slot: SlotKey
+    uid: PodUid
+    pod: Pod
+    hashes: tuple[tuple[str, str], ...] = ()
+    origin: str = ""
+    deletion_at: int | None = None
+    deletion_grace: int | None = None
+
+
+class PodWithdrawn(Event, tag=True, frozen=True, kw_only=True):
+    """A source no longer holds this pod: the file is gone or changed, the object deleted."""
+
+    source: Source
+    slot: SlotKey
+    uid: PodUid
+    origin: str = ""
+
+
+class MirrorSeen(Event, tag=True, frozen=True, kw_only=True):
+    """The API server holds a mirror pod in this slot."""
+
+    slot: SlotKey
+    uid: PodUid
+    hash: str
+    deleting: bool = False
+
+
+class MirrorGone(Event, tag=True, frozen=True, kw_only=True):
+    """The API server no longer holds that mirror pod."""
+
+    slot: SlotKey
+    uid: PodUid
+
+
+# ── of the runtime ──
+
+
+class PodObserved(Event, tag=True, frozen=True, kw_only=True):
+    """What the runtime showed of one pod, complete.
+
+    `after` is the seq of the last event taken in before the look began: what the state learnt later than
+    that is newer than this observation.
+    """
+
+    slot: SlotKey
+    pod: ObservedPod
+    after: int
+
+
+class SandboxStarted(Event, tag=True, frozen=True, kw_only=True):
+    """StartSandbox succeeded."""
+
+    slot: SlotKey
+    uid: PodUid
+    attempt: int
+    sandbox_id: str
+    ips: tuple[str, ...] = ()
+
+
+class SandboxStartFailed(Event, tag=True, frozen=True, kw_only=True):
+    """StartSandbox failed."""
+
+    slot: SlotKey
+    uid: PodUid
+    attempt: int
+    reason: str
+    message: str
+
+
+class ContainerStarted(Event, tag=True, frozen=True, kw_only=True):
+    """StartContainer succeeded: this instance runs, or ran."""
+
+    slot: SlotKey
+    uid: PodUid
+    container: str
+    attempt: int
+    container_id: str
+    image_id: str = ""
+    started_at: int = 0
+    hash: str = ""
+
+
+class ContainerStartFailed(Event, tag=True, frozen=True, kw_only=True):
+    """StartContainer failed. With a `container_id`, an instance was made that could not run.
+
+    `reason` is ErrImagePull, ErrImageNeverPull, InvalidImageName, CreateContainerConfigError,
+    CreateContainerError or RunContainerError.
+    """
+
+    slot: SlotKey
+    uid: PodUid
+    container: str
+    attempt: int
+    reason: str
+    message: str
+    container_id: str = ""
+    exit_code: int = 128
+    hash: str = ""
+
+
+class ContainerStopped(Event, tag=True, frozen=True, kw_only=True):
+    """StopContainer succeeded: the instance is dead."""
+
+    slot: SlotKey
+    uid: PodUid
+    container: str
+    container_id: str
+    exit_code: int
+    started_at: int = 0
+    finished_at: int = 0
+    reason: str = ""
+    message: str = ""
+
+
+class ContainerRemoved(Event, tag=True, frozen=True, kw_only=True):
+    """RemoveContainer succeeded."""
+
+    slot: SlotKey
+    uid: PodUid
+    container: str
+    container_id: str
+
+
+class SandboxStopped(Event, tag=True, frozen=True, kw_only=True):
+    """StopSandbox succeeded."""
+
+    slot: SlotKey
+    uid: PodUid
+    sandbox_id: str
+
+
+class SandboxRemoved(Event, tag=True, frozen=True, kw_only=True):
+    """RemoveSandbox succeeded."""
+
+    slot: SlotKey
+    uid: PodUid
+    sandbox_id: str
+
+
+class PodCleanedUp(Event, tag=True, frozen=True, kw_only=True):
+    """CleanUpPod succeeded: nothing of the pod is left on the node's disk."""
+
+    slot: SlotKey
+    uid: PodUid
+
+
+class CommandFailed(Event, tag=True, frozen=True, kw_only=True):
+    """A stop, a removal or a clean-up failed; `lane` says which command of the pod it was."""
+
+    slot: SlotKey
+    uid: PodUid
+    lane: str
+    command: str
+    reason: str
+    message: str
+
+
+class TimerFired(Event, tag=True, frozen=True, kw_only=True):
+    """The moment that WakeAt asked for has come."""
+
+    slot: SlotKey
+
+
+NodeEvent = AgentStarted | SourceSynced | RuntimeListed | ManifestsJudged
+SpecEvent = PodSet | PodWithdrawn
+MirrorEvent = MirrorSeen | MirrorGone
+ResultEvent = (
+    SandboxStarted
+    | SandboxStartFailed
+    | ContainerStarted
+    | ContainerStartFailed
+    | ContainerStopped
+    | ContainerRemoved
+    | SandboxStopped
+    | SandboxRemoved
+    | PodCleanedUp
+    | CommandFailed
+)
+SlotEvent = SpecEvent | MirrorEvent | PodObserved | ResultEvent | TimerFired
+AnyEvent = NodeEvent | SlotEvent

@@ -1,0 +1,110 @@
+"""Merge: the sources' facts into one stream of updates for each pod.
+
+Belongs here: which of ADD, UPDATE, DELETE, REMOVE, RECONCILE a definition means (upstream's
+pkg/kubelet/config/config.go, podStorage.merge), and what each does to the generations of a slot.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from minikubelet.core import lifecycle
+from minikubelet.core.commands import Reason
+from minikubelet.core.events import PodSet, PodWithdrawn
+from minikubelet.core.state import Generation, Slot, Stage
+
+
+class Update(Enum):
+    """Upstream's pod operations, as its config channel names them."""
+
+    ADD = "ADD"
+    UPDATE = "UPDATE"
+    DELETE = "DELETE"
+    REMOVE = "REMOVE"
+    RECONCILE = "RECONCILE"
+
+
+def classify(slot: Slot, event: PodSet | PodWithdrawn) -> Update:
+    """What this fact means for the slot, before it is taken in."""
+    known = slot.find(event.uid)
+    if isinstance(event, PodWithdrawn):
+        return Update.REMOVE
+    if event.deletion_at is not None:
+        return Update.DELETE
+    if known is None or not known.offered or known.pod is None:
+        return Update.ADD
+    if known.pod != event.pod or known.hashes != dict(event.hashes):
+        return Update.UPDATE
+    return Update.RECONCILE
+
+
+def merge(slot: Slot, event: PodSet | PodWithdrawn, seq: int, at: int) -> Slot:
+    """Take a source's fact into the slot's generations."""
+    update = classify(slot, event)
+    if isinstance(event, PodWithdrawn):
+        return _withdraw(slot, event, seq, at)
+    match update:
+        case Update.RECONCILE:
+            return _reconcile(slot, event, seq)
+        case Update.ADD | Update.UPDATE:
+            return _set(slot, event, seq, at)
+        case Update.DELETE:
+            return _delete(_set(slot, event, seq, at), event, seq, at)
+        case Update.REMOVE:
+            return slot
+        case _ as never:
+            assert_never(never)
+
+
+def _reconcile(slot: Slot, event: PodSet, seq: int) -> Slot:
+    known = slot.find(event.uid)
+    if known is None or not _comes_back(known, event):
+        return slot
+    return slot.put(replace(known, reborn=seq))
+
+
+def _comes_back(known: Generation, event: PodSet) -> bool:
+    """A pod that is being removed is wanted again (a file was edited and edited back)."""
+    return known.ending is not None and known.ending.remove and event.deletion_at is None
+
+
+def _set(slot: Slot, event: PodSet, seq: int, at: int) -> Slot:
+    for other in slot.generations:
+        if other.source is event.source and other.uid != event.uid:
+            ended = lifecycle.ending(other, Reason.POD_REPLACED, seq=seq, at=at, remove=True)
+            slot = slot.put(replace(ended, offered=False, reborn=None))
+    known = slot.find(event.uid) or Generation(uid=event.uid, born_at=at)
+    changed = replace(
+        known,
+        source=event.source,
+        pod=event.pod,
+        hashes=dict(event.hashes),
+        origin=event.origin,
+        spec_seq=seq,
+        offered=True,
+        deletion_at=event.deletion_at,
+        reborn=seq if _comes_back(known, event) else None,
+    )
+    return slot.put(changed)
+
+
+def _delete(slot: Slot, event: PodSet, seq: int, at: int) -> Slot:
+    known = slot.find(event.uid)
+    if known is None or known.stage is Stage.CLEANED:
+        return slot
+    grace = event.deletion_grace
+    ended = lifecycle.ending(known, Reason.POD_DELETED, seq=seq, at=at, remove=True, grace=grace)
+    return slot.put(ended)
+
+
+def _withdraw(slot: Slot, event: PodWithdrawn, seq: int, at: int) -> Slot:
+    known = slot.find(event.uid)
+    if known is None:
+        return slot
+    if known.stage is Stage.CLEANED:
+        return slot.drop(known.uid)
+    ended = lifecycle.ending(known, Reason.POD_REMOVED, seq=seq, at=at, remove=True)
+    return slot.put(replace(ended, offered=False, reborn=None))

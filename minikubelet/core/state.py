@@ -1,0 +1,267 @@
+"""State: what the agent knows of each pod, folded from the events.
+
+Belongs here: the shape of knowledge and the smallest changes of it. May not be here: what an event means
+(`apply`), what follows from it (`plan`), or how it looks to Kubernetes (`project`).
+Times are microseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+from msgspec.structs import replace
+
+from minikubelet.core.commands import Reason
+from minikubelet.model.ids import PodUid, SlotKey, Source
+from minikubelet.model.pod import Container, Pod
+from minikubelet.model.status import PodStatus
+
+
+class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What holds for the whole node in this life of the agent."""
+
+    name: str = ""
+    boot: str = ""
+    sources: tuple[Source, ...] = ()
+    synced: tuple[Source, ...] = ()
+    listed: bool = False
+    has_api: bool = False
+    rejected: int = 0
+    """how many manifests are broken now"""
+
+    @property
+    def all_synced(self) -> bool:
+        """Whether every source has given its first full list."""
+        return len(self.synced) >= len(self.sources)
+
+
+class Life(Enum):
+    """Of the current instance of a container."""
+
+    NEVER = "never"
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+class Termination(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How an earlier instance of a container ended."""
+
+    id: str
+    exit_code: int
+    reason: str
+    message: str = ""
+    started_at: int = 0
+    finished_at: int = 0
+
+
+class ContainerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One container of a pod: its current instance, how the one before ended, what holds it back.
+
+    `attempt` counts restarts and is -1 before the first instance. `delay` is the back-off in force after
+    the next exit; `tries` counts starts that failed in a row and `retry_at` ends the wait after them.
+    `touched` is the seq of the event that told of the current state, `dead` are older instances to remove.
+    """
+
+    name: str
+    life: Life = Life.NEVER
+    id: str = ""
+    attempt: int = -1
+    sandbox_id: str = ""
+    hash: str = ""
+    image_id: str = ""
+    started_at: int = 0
+    finished_at: int = 0
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+    previous: Termination | None = None
+    dead: tuple[str, ...] = ()
+    delay: int = 0
+    tries: int = 0
+    retry_at: int = 0
+    failed_at: int = 0
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    touched: int = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether the current instance runs, as far as is known."""
+        return self.life is Life.RUNNING
+
+    def ended(self) -> Termination | None:
+        """The current instance's end, if it has ended."""
+        if self.life is not Life.EXITED:
+            return self.previous
+        return Termination(
+            self.id, self.exit_code, self.reason, self.message, self.started_at, self.finished_at
+        )
+
+
+class Sandbox(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The pod's current sandbox."""
+
+    id: str
+    attempt: int
+    ready: bool
+    ips: tuple[str, ...] = ()
+    touched: int = 0
+
+
+class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A command of a lane that is under way."""
+
+    command: str
+    seq: int
+    grace: int = 0
+    attempt: int = 0
+
+
+class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A lane whose last command failed: how often, until when it waits, and what was said."""
+
+    tries: int
+    until: int
+    message: str
+    seq: int
+
+
+class Ending(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why and since when a generation ends, and within which grace (seconds).
+
+    `remove`: nothing of it stays; otherwise its dead containers are kept to be looked at.
+    """
+
+    reason: Reason
+    seq: int
+    at: int
+    grace: int
+    remove: bool
+
+
+class Stage(Enum):
+    """How far a generation has come."""
+
+    ACTIVE = "active"
+    ENDING = "ending"
+    FINISHED = "finished"
+    """nothing runs any more, dead containers are kept"""
+    CLEANED = "cleaned"
+    """nothing is left on the node; an API pod waits for its object to go"""
+
+
+class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One pod: a definition with a uid, and what has become of it.
+
+    `pod` is None for a pod known from the runtime alone. `offered` tells whether a source holds it in this
+    life of the agent. `reborn` is the seq of a PodSet that asks for the same pod again while it ends.
+    """
+
+    uid: PodUid
+    source: Source | None = None
+    pod: Pod | None = None
+    hashes: dict[str, str] = {}
+    origin: str = ""
+    spec_seq: int = 0
+    born_at: int = 0
+    offered: bool = False
+    stage: Stage = Stage.ACTIVE
+    ending: Ending | None = None
+    reborn: int | None = None
+    deletion_at: int | None = None
+    sandbox: Sandbox | None = None
+    sandbox_attempt: int = -1
+    strays: tuple[str, ...] = ()
+    containers: dict[str, ContainerRecord] = {}
+    pending: dict[str, Pending] = {}
+    retries: dict[str, Retry] = {}
+    ready_at: dict[str, int] = {}
+    published: PodStatus | None = None
+    released: bool = False
+    """the deletion of the API object has been asked for"""
+
+    @property
+    def alive(self) -> bool:
+        """Whether anything of it runs or is being started: what a successor has to wait for."""
+        if any(record.running for record in self.containers.values()):
+            return True
+        return any(p.command in _LIVE_COMMANDS for p in self.pending.values())
+
+
+_LIVE_COMMANDS = ("StartSandbox", "StartContainer", "StopContainer")
+
+
+class Mirror(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The mirror pod that the API server holds."""
+
+    uid: PodUid
+    hash: str
+    deleting: bool = False
+    seq: int = 0
+
+
+class Slot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All generations of one namespace/name, oldest first, and the mirror pod.
+
+    `mirror_asked` is what was last asked of the API server, `mirror_free_at` the moment before which a
+    deleted mirror is not created again, `wake_at` the timer that is armed.
+    """
+
+    key: SlotKey
+    generations: tuple[Generation, ...] = ()
+    mirror: Mirror | None = None
+    mirror_asked: str = ""
+    mirror_free_at: int = 0
+    mirror_seq: int = 0
+    wake_at: int = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is known of it any more."""
+        return not self.generations and self.mirror is None
+
+    def find(self, uid: PodUid) -> Generation | None:
+        """The generation of that uid."""
+        return next((g for g in self.generations if g.uid == uid), None)
+
+    def put(self, generation: Generation) -> Slot:
+        """With this generation in the place of the one of its uid, or added as the newest."""
+        if self.find(generation.uid) is None:
+            return replace(self, generations=(*self.generations, generation))
+        kept = tuple(generation if g.uid == generation.uid else g for g in self.generations)
+        return replace(self, generations=kept)
+
+    def drop(self, uid: PodUid) -> Slot:
+        """Without the generation of that uid."""
+        return replace(self, generations=tuple(g for g in self.generations if g.uid != uid))
+
+
+def with_record(generation: Generation, record: ContainerRecord) -> Generation:
+    """With this record of a container."""
+    return replace(generation, containers={**generation.containers, record.name: record})
+
+
+def record_of(generation: Generation, name: str) -> ContainerRecord:
+    """The record of a container, an empty one if nothing is known."""
+    return generation.containers.get(name) or ContainerRecord(name)
+
+
+def is_sidecar(container: Container) -> bool:
+    """Whether an init container is a sidecar: kept running beside the main containers."""
+    return container.restart_policy == "Always"
+
+
+def init_containers(generation: Generation) -> tuple[Container, ...]:
+    """The init containers of its definition, sidecars among them, in order."""
+    return generation.pod.spec.init_containers if generation.pod else ()
+
+
+def main_containers(generation: Generation) -> tuple[Container, ...]:
+    """The main containers of its definition, in order."""
+    return generation.pod.spec.containers if generation.pod else ()
+
+
+def sidecar_names(generation: Generation) -> tuple[str, ...]:
+    """The names of its sidecars in the order of their start."""
+    return tuple(c.name for c in init_containers(generation) if is_sidecar(c))
