@@ -1,0 +1,95 @@
+"""Settings of the agent: the honoured part of upstream's KubeletConfiguration, and the agent's own.
+
+Belongs here: fields that something reads, with their defaults. May not be here: reading files
+(`wire.settingsfile`), flags, or names of fields that are known but do nothing yet (`wire.settingsnames`).
+Durations are seconds, sizes bytes; in a file they are `1m30s` and `10Mi`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from minikubelet.model.podbase import ApiStruct
+
+Duration = Annotated[float, msgspec.Meta(extra={"duration": True})]
+"""Seconds; `1h30m`, `20s` or `100ms` in a file."""
+
+ByteSize = Annotated[int, msgspec.Meta(extra={"bytes": True})]
+"""Bytes; a quantity such as `10Mi` in a file."""
+
+
+class CrashLoopBackOffConfig(ApiStruct, frozen=True, kw_only=True):
+    """How long a crashing container waits at most before its next start."""
+
+    max_container_restart_period: Duration = 300.0
+
+
+class KubeletSettings(ApiStruct, frozen=True, kw_only=True):
+    """`kubelet.config.k8s.io/v1beta1` KubeletConfiguration, as far as it is honoured, with upstream's defaults.
+
+    `container_runtime_endpoint` empty leaves the choice to the agent, `static_pod_path` empty is none.
+    `max_parallel_image_pulls` None is no limit, and counts only where pulls are not serialised.
+    """
+
+    static_pod_path: str = ""
+    file_check_frequency: Duration = 20.0
+    sync_frequency: Duration = 60.0
+    max_pods: int = 110
+    pod_pids_limit: int = -1
+    pod_logs_dir: str = "/var/log/pods"
+    container_log_max_size: ByteSize = 10 * 1024 * 1024
+    container_log_max_files: int = 5
+    container_log_monitor_interval: Duration = 10.0
+    container_runtime_endpoint: str = ""
+    runtime_request_timeout: Duration = 120.0
+    serialize_image_pulls: bool = True
+    max_parallel_image_pulls: int | None = None
+    register_node: bool = True
+    node_status_update_frequency: Duration = 10.0
+    node_status_report_frequency: Duration = 300.0
+    node_lease_duration_seconds: int = 40
+    cluster_dns: tuple[str, ...] = ()
+    cluster_domain: str = ""
+    resolv_conf: str = "/etc/resolv.conf"
+    shutdown_grace_period: Duration = 0.0
+    shutdown_grace_period_critical_pods: Duration = 0.0
+    crash_loop_back_off: CrashLoopBackOffConfig = CrashLoopBackOffConfig()
+
+
+class ApiServerSettings(ApiStruct, frozen=True, kw_only=True):
+    """The embedded stub API server: whether it is started and where it listens; port 0 takes a free one."""
+
+    embed: bool = True
+    address: str = "127.0.0.1"
+    port: int = 0
+
+
+class JournalSettings(ApiStruct, frozen=True, kw_only=True):
+    """How much history is kept: all segments together, their age, and one segment."""
+
+    max_size: ByteSize = 256 * 1024 * 1024
+    max_age: Duration = 7 * 24 * 3600.0
+    segment_size: ByteSize = 16 * 1024 * 1024
+
+
+class AgentSettings(ApiStruct, frozen=True, kw_only=True):
+    """`minikubelet.dev/v1alpha1` AgentConfiguration: what upstream's kubelet has no field for.
+
+    `state_dir` and `pause_image` empty leave the choice to the agent and to the driver.
+    """
+
+    static_pod_namespace: str = "kube-system"
+    state_dir: str = ""
+    api_server: ApiServerSettings = ApiServerSettings()
+    pause_image: str = ""
+    journal: JournalSettings = JournalSettings()
+    max_concurrent_runtime_calls: int = 16
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Both parts as one file gives them."""
+
+    kubelet: KubeletSettings = KubeletSettings()
+    agent: AgentSettings = AgentSettings()
