@@ -27,7 +27,7 @@ class CrashLoopBackOffConfig(ApiStruct, frozen=True, kw_only=True):
 
 
 class KubeletSettings(ApiStruct, frozen=True, kw_only=True):
-    """`kubelet.config.k8s.io/v1beta1` KubeletConfiguration, as far as it is honoured, with upstream's defaults.
+    """`kubelet.config.k8s.io/v1beta1` KubeletConfiguration as far as it is honoured; upstream's defaults.
 
     `container_runtime_endpoint` empty leaves the choice to the agent, `static_pod_path` empty is none.
     `max_parallel_image_pulls` None is no limit, and counts only where pulls are not serialised.
