@@ -15,7 +15,7 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 
 types: .venv/ready
-	$(BIN)/mypy
+	$(BIN)/mypy minikubelet tests $(if $(wildcard bench/*.py),bench)
 
 floors: .venv/ready
 	$(BIN)/lint-imports

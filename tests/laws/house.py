@@ -58,8 +58,6 @@ def docstring(module: Module) -> Iterator[Finding]:
     text = ast.get_docstring(ast.parse(module.source)) or ""
     lines = [line for line in text.splitlines() if line.strip()]
     wanted = 2 if module.floor == "minikubelet" and not module.is_init else 1
-    if module.is_init and not module.source.strip():
-        wanted = 1
     if len(lines) < wanted:
         kind = "no docstring" if not lines else "a docstring of one line"
         yield Finding(module.path, 1, f"has {kind}: say what belongs in this module and what may not")
