@@ -15,6 +15,8 @@ CRASH_FORGET: Final = 600 * SECOND
 """a container that ran for so long begins its back-off anew"""
 RETRY_INITIAL: Final = 1 * SECOND
 RETRY_MAX: Final = 60 * SECOND
+SHOWN_AS_FAILED: Final = 1 * SECOND
+"""how long a failed start shows its own reason before it shows the back-off"""
 IMAGE_REASONS: Final = ("ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable")
 
 

@@ -96,9 +96,13 @@ class RemoveContainer(Command, tag=True, frozen=True, kw_only=True):
 
 
 class CleanUpPod(Command, tag=True, frozen=True, kw_only=True):
-    """Remove the pod's directories, volumes and logs, and all that the runtime still holds of it."""
+    """Remove the pod's directories, volumes and logs, and all that the runtime still holds of it.
+
+    `keep_definition`: the same pod is wanted again, so its definition stays.
+    """
 
     uid: PodUid
+    keep_definition: bool = False
 
 
 class PublishStatus(Command, tag=True, frozen=True, kw_only=True):

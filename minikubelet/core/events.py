@@ -35,6 +35,7 @@ class AgentStarted(Event, tag=True, frozen=True, kw_only=True):
     sources: tuple[Source, ...]
     has_api: bool
     runtime: str = ""
+    node_ips: tuple[str, ...] = ()
     static_namespace: str = "kube-system"
 
 

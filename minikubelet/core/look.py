@@ -17,6 +17,7 @@ from minikubelet.core.state import (
     ContainerRecord,
     Generation,
     Life,
+    Moment,
     Sandbox,
     Slot,
     record_of,
@@ -27,17 +28,17 @@ from minikubelet.model.observed import ContainerPhase, ObservedContainer, Observ
 UNKNOWN_EXIT = 137
 
 
-def observe(slot: Slot, event: PodObserved, seq: int, at: int) -> Slot:
+def observe(slot: Slot, event: PodObserved, now: Moment) -> Slot:
     """Take an observation in; a pod that nobody has asked for becomes a generation of its own."""
     known = slot.find(event.pod.uid)
     if known is None and not event.pod.sandboxes and not event.pod.containers:
         return slot
-    gen = known or Generation(uid=event.pod.uid, born_at=at, spec_seq=seq)
-    gen = _sandboxes(gen, event, seq)
+    gen = known or Generation(uid=event.pod.uid, slot=slot.key, born_at=now.at, spec_seq=now.seq)
+    gen = _sandboxes(gen, event, now)
     for name in _names(gen, event):
         instances = [c for c in event.pod.containers if c.name == name]
         instances.sort(key=lambda c: (-c.attempt, -c.created_at, c.id))
-        gen = _container(gen, name, instances, event.after, seq, at)
+        gen = _container(gen, name, instances, event.after, now)
     if known is None:
         return replace(slot, generations=(gen, *slot.generations))
     return slot.put(gen)
@@ -47,56 +48,58 @@ def _names(gen: Generation, event: PodObserved) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*gen.containers, *(c.name for c in event.pod.containers))))
 
 
-def _sandboxes(gen: Generation, event: PodObserved, seq: int) -> Generation:
+def _sandboxes(gen: Generation, event: PodObserved, now: Moment) -> Generation:
     if gen.sandbox is not None and event.after < gen.sandbox.touched:
         return gen
     shown = sorted(event.pod.sandboxes, key=lambda s: (not s.ready, -s.attempt, -s.created_at, s.id))
     starting = gen.pending.get("sandbox")
     if starting is not None and starting.command == "StartSandbox":
         shown = [s for s in shown if s.attempt != starting.attempt]
-    current = _current_sandbox(gen.sandbox, shown, seq)
+    current = _current_sandbox(gen.sandbox, shown, now)
     strays = tuple(s.id for s in shown if current is None or s.id != current.id)
     attempt = max([gen.sandbox_attempt, *(s.attempt for s in shown)])
     return replace(gen, sandbox=current, strays=strays, sandbox_attempt=attempt)
 
 
-def _current_sandbox(known: Sandbox | None, shown: list[ObservedSandbox], seq: int) -> Sandbox | None:
+def _current_sandbox(known: Sandbox | None, shown: list[ObservedSandbox], now: Moment) -> Sandbox | None:
     if not shown:
         return None
     best = shown[0]
     same = next((s for s in shown if known is not None and s.id == known.id), None)
     chosen = same if same is not None and (same.ready or not best.ready) else best
-    seen = Sandbox(chosen.id, chosen.attempt, ready=chosen.ready, ips=chosen.ips, touched=seq)
+    seen = Sandbox(chosen.id, chosen.attempt, ready=chosen.ready, ips=chosen.ips, touched=now.seq)
     if known is not None and replace(seen, touched=known.touched) == known:
         return known
     return seen
 
 
 def _container(
-    gen: Generation, name: str, instances: list[ObservedContainer], after: int, seq: int, at: int
+    gen: Generation, name: str, instances: list[ObservedContainer], after: int, now: Moment
 ) -> Generation:
     record = record_of(gen, name)
     pending = gen.pending.get(name)
     if after < record.touched or (pending is not None and pending.command == "StartContainer"):
         return gen
+    if any(c.id == record.id and c.phase is ContainerPhase.UNKNOWN for c in instances):
+        return gen
     ran = [c for c in instances if c.phase in (ContainerPhase.RUNNING, ContainerPhase.EXITED)]
     newest = next((c for c in ran if c.attempt >= record.attempt), None)
     if newest is not None:
-        record = _shown(record, newest, seq, at)
+        record = _shown(record, newest, now)
     elif record.running:
         record = lifecycle.exited(
             record,
             exit_code=UNKNOWN_EXIT,
             reason="ContainerStatusUnknown",
             message="The container could not be located on the node",
-            finished_at=at,
-            seq=seq,
+            finished_at=now.at,
+            now=now,
         )
     dead = tuple(c.id for c in instances if c.id != record.id)
     return with_record(gen, replace(record, dead=dead))
 
 
-def _shown(record: ContainerRecord, shown: ObservedContainer, seq: int, at: int) -> ContainerRecord:
+def _shown(record: ContainerRecord, shown: ObservedContainer, now: Moment) -> ContainerRecord:
     running = shown.phase is ContainerPhase.RUNNING
     if shown.id == record.id and running == record.running:
         return record
@@ -106,21 +109,21 @@ def _shown(record: ContainerRecord, shown: ObservedContainer, seq: int, at: int)
             container_id=shown.id,
             attempt=shown.attempt,
             sandbox_id=shown.sandbox_id,
-            hash=shown.hash,
-            seq=seq,
+            made_from=shown.hash,
+            now=now,
         )
     record = replace(
         record,
         image_id=shown.image_id or record.image_id,
-        started_at=shown.started_at or record.started_at or at,
+        started_at=shown.started_at or record.started_at or now.at,
     )
     if running:
-        return replace(record, life=Life.RUNNING, touched=seq)
+        return replace(record, life=Life.RUNNING, touched=now.seq)
     return lifecycle.exited(
         record,
         exit_code=UNKNOWN_EXIT if shown.exit_code is None else shown.exit_code,
         reason=shown.reason,
         message=shown.message,
-        finished_at=shown.finished_at or at,
-        seq=seq,
+        finished_at=shown.finished_at or now.at,
+        now=now,
     )

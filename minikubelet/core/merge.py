@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from minikubelet.core import lifecycle
 from minikubelet.core.commands import Reason
 from minikubelet.core.events import PodSet, PodWithdrawn
-from minikubelet.core.state import Generation, Slot, Stage
+from minikubelet.core.qos import qos_class
+from minikubelet.core.state import Generation, Moment, Slot, Stage
 
 
 class Update(Enum):
@@ -41,29 +42,29 @@ def classify(slot: Slot, event: PodSet | PodWithdrawn) -> Update:
     return Update.RECONCILE
 
 
-def merge(slot: Slot, event: PodSet | PodWithdrawn, seq: int, at: int) -> Slot:
+def merge(slot: Slot, event: PodSet | PodWithdrawn, now: Moment) -> Slot:
     """Take a source's fact into the slot's generations."""
     update = classify(slot, event)
     if isinstance(event, PodWithdrawn):
-        return _withdraw(slot, event, seq, at)
+        return _withdraw(slot, event, now)
     match update:
         case Update.RECONCILE:
-            return _reconcile(slot, event, seq)
+            return _reconcile(slot, event, now)
         case Update.ADD | Update.UPDATE:
-            return _set(slot, event, seq, at)
+            return _set(slot, event, now)
         case Update.DELETE:
-            return _delete(_set(slot, event, seq, at), event, seq, at)
+            return _delete(_set(slot, event, now), event, now)
         case Update.REMOVE:
             return slot
         case _ as never:
             assert_never(never)
 
 
-def _reconcile(slot: Slot, event: PodSet, seq: int) -> Slot:
+def _reconcile(slot: Slot, event: PodSet, now: Moment) -> Slot:
     known = slot.find(event.uid)
     if known is None or not _comes_back(known, event):
         return slot
-    return slot.put(replace(known, reborn=seq))
+    return slot.put(replace(known, reborn=now.seq))
 
 
 def _comes_back(known: Generation, event: PodSet) -> bool:
@@ -71,40 +72,41 @@ def _comes_back(known: Generation, event: PodSet) -> bool:
     return known.ending is not None and known.ending.remove and event.deletion_at is None
 
 
-def _set(slot: Slot, event: PodSet, seq: int, at: int) -> Slot:
+def _set(slot: Slot, event: PodSet, now: Moment) -> Slot:
     for other in slot.generations:
         if other.source is event.source and other.uid != event.uid:
-            ended = lifecycle.ending(other, Reason.POD_REPLACED, seq=seq, at=at, remove=True)
+            ended = lifecycle.ending(other, Reason.POD_REPLACED, now=now, remove=True)
             slot = slot.put(replace(ended, offered=False, reborn=None))
-    known = slot.find(event.uid) or Generation(uid=event.uid, born_at=at)
+    known = slot.find(event.uid) or Generation(uid=event.uid, slot=slot.key, born_at=now.at)
     changed = replace(
         known,
         source=event.source,
         pod=event.pod,
         hashes=dict(event.hashes),
         origin=event.origin,
-        spec_seq=seq,
+        spec_seq=now.seq,
         offered=True,
+        qos=qos_class(event.pod),
         deletion_at=event.deletion_at,
-        reborn=seq if _comes_back(known, event) else None,
+        reborn=now.seq if _comes_back(known, event) else None,
     )
     return slot.put(changed)
 
 
-def _delete(slot: Slot, event: PodSet, seq: int, at: int) -> Slot:
+def _delete(slot: Slot, event: PodSet, now: Moment) -> Slot:
     known = slot.find(event.uid)
     if known is None or known.stage is Stage.CLEANED:
         return slot
     grace = event.deletion_grace
-    ended = lifecycle.ending(known, Reason.POD_DELETED, seq=seq, at=at, remove=True, grace=grace)
+    ended = lifecycle.ending(known, Reason.POD_DELETED, now=now, remove=True, grace=grace)
     return slot.put(ended)
 
 
-def _withdraw(slot: Slot, event: PodWithdrawn, seq: int, at: int) -> Slot:
+def _withdraw(slot: Slot, event: PodWithdrawn, now: Moment) -> Slot:
     known = slot.find(event.uid)
     if known is None:
         return slot
     if known.stage is Stage.CLEANED:
         return slot.drop(known.uid)
-    ended = lifecycle.ending(known, Reason.POD_REMOVED, seq=seq, at=at, remove=True)
+    ended = lifecycle.ending(known, Reason.POD_REMOVED, now=now, remove=True)
     return slot.put(replace(ended, offered=False, reborn=None))

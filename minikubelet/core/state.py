@@ -18,6 +18,13 @@ from minikubelet.model.pod import Container, Pod
 from minikubelet.model.status import PodStatus
 
 
+class Moment(msgspec.Struct, frozen=True):
+    """The event being taken in: its seq, and its time."""
+
+    seq: int
+    at: int
+
+
 class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     """What holds for the whole node in this life of the agent."""
 
@@ -27,6 +34,8 @@ class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     synced: tuple[Source, ...] = ()
     listed: bool = False
     has_api: bool = False
+    runtime: str = ""
+    node_ips: tuple[str, ...] = ()
     rejected: int = 0
     """how many manifests are broken now"""
 
@@ -114,7 +123,8 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
 
     command: str
     seq: int
-    grace: int = 0
+    until: int = 0
+    """when the grace period of a StopContainer ends"""
     attempt: int = 0
 
 
@@ -159,6 +169,7 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     uid: PodUid
+    slot: SlotKey
     source: Source | None = None
     pod: Pod | None = None
     hashes: dict[str, str] = {}
@@ -176,10 +187,12 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     containers: dict[str, ContainerRecord] = {}
     pending: dict[str, Pending] = {}
     retries: dict[str, Retry] = {}
-    ready_at: dict[str, int] = {}
+    qos: str = ""
     published: PodStatus | None = None
+    told: bool = False
+    """whether `published` was handed to the outbox in this life of the agent"""
     released: bool = False
-    """the deletion of the API object has been asked for"""
+    """whether the deletion of the API object was asked for in this life of the agent"""
 
     @property
     def alive(self) -> bool:

@@ -1,0 +1,60 @@
+"""Draft: the decisions of one step while they are being made.
+
+Belongs here: collecting commands with their causes, the pending mark that each leaves, and the earliest
+moment at which the slot has to be looked at again. May not be here: what to decide.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from minikubelet.core.backoff import SECOND
+from minikubelet.core.commands import (
+    AnyCommand,
+    Decision,
+    RuntimeCommand,
+    StartContainer,
+    StartSandbox,
+    StopContainer,
+    lane_of,
+)
+from minikubelet.core.state import Generation, Moment, Pending
+
+
+class Draft:
+    """Collects what one step decides; it lives no longer than the step."""
+
+    __slots__ = ("decisions", "now", "wake")
+
+    def __init__(self, now: Moment) -> None:
+        self.now = now
+        self.decisions: list[Decision] = []
+        self.wake = 0
+
+    def decide(self, command: AnyCommand, *causes: int) -> None:
+        """Add a command; the event of the step is always among its causes."""
+        known = sorted({self.now.seq, *(seq for seq in causes if seq)})
+        self.decisions.append(Decision(command, tuple(known)))
+
+    def issue(self, gen: Generation, command: RuntimeCommand, *causes: int) -> Generation:
+        """Add a runtime command and mark its lane as busy."""
+        self.decide(command, *causes)
+        until = self.now.at + command.grace * SECOND if isinstance(command, StopContainer) else 0
+        attempt = command.attempt if isinstance(command, StartSandbox | StartContainer) else 0
+        pending = Pending(type(command).__name__, self.now.seq, until, attempt)
+        return replace(gen, pending={**gen.pending, lane_of(command): pending})
+
+    def wake_by(self, at: int) -> None:
+        """Look at the slot again at this moment, or before."""
+        if self.wake == 0 or at < self.wake:
+            self.wake = at
+
+    def held_back(self, gen: Generation, lane: str) -> bool:
+        """Whether the lane is busy, or waits after a failure (then the slot is woken at its end)."""
+        if lane in gen.pending:
+            return True
+        retry = gen.retries.get(lane)
+        if retry is None or retry.until <= self.now.at:
+            return False
+        self.wake_by(retry.until)
+        return True

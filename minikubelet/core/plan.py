@@ -1,0 +1,185 @@
+"""Plan: what follows from all that is known of a slot.
+
+Belongs here: which generation may act, what no source holds any more, statuses, the mirror pod, the
+timer. May not be here: how a pod is brought up (`plan_sync`) or down (`plan_stop`). The plan is level
+triggered: it looks at the state, not at the event that led to it, and planning twice adds nothing.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from minikubelet.core import lifecycle
+from minikubelet.core.commands import (
+    CreateMirror,
+    Decision,
+    DeleteApiPod,
+    DeleteMirror,
+    PublishStatus,
+    Reason,
+    WakeAt,
+)
+from minikubelet.core.draft import Draft
+from minikubelet.core.plan_stop import stop
+from minikubelet.core.plan_sync import sync
+from minikubelet.core.project import project
+from minikubelet.core.state import Generation, Moment, NodeFacts, Slot, Stage
+from minikubelet.model.ids import Source
+
+HASH_ANNOTATION = "kubernetes.io/config.hash"
+
+
+def plan(slot: Slot, node: NodeFacts, now: Moment) -> tuple[Slot, list[Decision]]:
+    """Decide for one slot; the slot that comes back knows what was decided."""
+    if not node.listed:
+        return slot, []
+    draft = Draft(now)
+    for generation in slot.generations:
+        if _gone(generation, node):
+            slot = slot.drop(generation.uid)
+            continue
+        gen = _unclaimed(generation, node, now)
+        gen = _advance(slot, gen, node, draft)
+        slot = slot.put(gen)
+    slot = _publish(slot, node, draft)
+    slot = _mirror(slot, node, draft)
+    return _wake(slot, draft), draft.decisions
+
+
+def _unclaimed(gen: Generation, node: NodeFacts, now: Moment) -> Generation:
+    """End what no source holds, once that is known.
+
+    While a manifest is broken, a pod from files that is not offered may be the one in the broken file, and
+    a pod found on the runtime may come from it too: both are left alone.
+    """
+    if gen.offered or gen.stage not in (Stage.ACTIVE, Stage.FINISHED):
+        return gen
+    broken = node.rejected > 0
+    if gen.source is None:
+        gone, reason = node.all_synced and not broken, Reason.POD_UNKNOWN
+    else:
+        gone = _synced(gen, node) and not (broken and gen.source is Source.FILE)
+        reason = Reason.POD_REMOVED
+    return lifecycle.ending(gen, reason, now=now, remove=True) if gone else gen
+
+
+def _gone(gen: Generation, node: NodeFacts) -> bool:
+    """An API pod that left nothing on the node and whose object went while the agent was away."""
+    return gen.stage is Stage.CLEANED and not gen.offered and _synced(gen, node)
+
+
+def _synced(gen: Generation, node: NodeFacts) -> bool:
+    return gen.source in node.synced or gen.source not in node.sources
+
+
+def _advance(slot: Slot, gen: Generation, node: NodeFacts, draft: Draft) -> Generation:
+    match gen.stage:
+        case Stage.ACTIVE:
+            if gen.pod is None or not (gen.offered or _synced(gen, node)) or waits_for(slot, gen):
+                return gen
+            return sync(gen, draft)
+        case Stage.ENDING:
+            return stop(gen, draft)
+        case Stage.FINISHED:
+            return gen
+        case Stage.CLEANED:
+            return _release(gen, draft)
+
+
+def waits_for(slot: Slot, gen: Generation) -> Generation | None:
+    """The older generation of the slot that has to be gone before this one may start."""
+    for older in slot.generations:
+        if older.uid == gen.uid:
+            return None
+        if older.alive or (older.sandbox is not None and _holds_ports(older)):
+            return older
+    return None
+
+
+def _holds_ports(gen: Generation) -> bool:
+    if gen.pod is None:
+        return True
+    return any(port.host_port for c in gen.pod.spec.containers for port in c.ports)
+
+
+def _release(gen: Generation, draft: Draft) -> Generation:
+    """Let the API object of a terminated pod go: nothing of it is left on the node."""
+    if gen.released or gen.source is not Source.API or gen.ending is None:
+        return gen
+    draft.decide(DeleteApiPod(slot=gen.slot, reason=gen.ending.reason, uid=gen.uid), gen.ending.seq)
+    return replace(gen, released=True)
+
+
+def _publish(slot: Slot, node: NodeFacts, draft: Draft) -> Slot:
+    newest = slot.generations[-1].uid if slot.generations else None
+    for gen in slot.generations:
+        visible = gen.offered or (gen.uid == newest and gen.source is Source.FILE)
+        if not visible or gen.pod is None or gen.stage is Stage.CLEANED:
+            continue
+        status = project(gen, node, draft.now)
+        if gen.told and status == gen.published:
+            continue
+        command = PublishStatus(slot=slot.key, reason=Reason.STATUS_CHANGED, uid=gen.uid, status=status)
+        draft.decide(command, gen.spec_seq)
+        slot = slot.put(replace(gen, published=status, told=True))
+    return slot
+
+
+def _mirror(slot: Slot, node: NodeFacts, draft: Draft) -> Slot:
+    """Keep one mirror pod for the newest static pod; known only once the API server was listed."""
+    if not node.has_api or Source.API not in node.synced:
+        return slot
+    wanted = _mirrored(slot)
+    held = any(g.source is Source.FILE and g.stage is not Stage.CLEANED for g in slot.generations)
+    if slot.mirror is not None:
+        return _existing_mirror(slot, wanted, draft, orphaned=not held and _files_known(node))
+    if wanted is None:
+        return slot
+    if slot.mirror_free_at > draft.now.at:
+        draft.wake_by(slot.mirror_free_at)
+        return slot
+    hashed = config_hash(wanted)
+    asked = f"create:{hashed}"
+    if slot.mirror_asked == asked:
+        return slot
+    command = CreateMirror(slot=slot.key, reason=Reason.MIRROR_MISSING, uid=wanted.uid, hash=hashed)
+    draft.decide(command, wanted.spec_seq, slot.mirror_seq)
+    return replace(slot, mirror_asked=asked)
+
+
+def _existing_mirror(slot: Slot, wanted: Generation | None, draft: Draft, *, orphaned: bool) -> Slot:
+    mirror = slot.mirror
+    if mirror is None or slot.mirror_asked == f"delete:{mirror.uid}":
+        return slot
+    outdated = mirror.deleting or (wanted is not None and mirror.hash != config_hash(wanted))
+    if not (outdated or orphaned):
+        return slot
+    reason = Reason.MIRROR_OUTDATED if outdated else Reason.MIRROR_ORPHANED
+    command = DeleteMirror(slot=slot.key, reason=reason, mirror_uid=mirror.uid)
+    draft.decide(command, mirror.seq, wanted.spec_seq if wanted else 0)
+    return replace(slot, mirror_asked=f"delete:{mirror.uid}")
+
+
+def _mirrored(slot: Slot) -> Generation | None:
+    """The static pod that the mirror pod copies: the newest that is not on its way out."""
+    for gen in reversed(slot.generations):
+        leaving = gen.ending is not None and gen.ending.remove and gen.reborn is None
+        if gen.source is Source.FILE and gen.pod is not None and not leaving:
+            return gen
+    return None
+
+
+def _files_known(node: NodeFacts) -> bool:
+    return node.all_synced and node.rejected == 0
+
+
+def config_hash(gen: Generation) -> str:
+    """The `kubernetes.io/config.hash` of a static pod, empty if there is none."""
+    return gen.pod.metadata.annotations.get(HASH_ANNOTATION, "") if gen.pod else ""
+
+
+def _wake(slot: Slot, draft: Draft) -> Slot:
+    if draft.wake == 0 or (slot.wake_at and slot.wake_at <= draft.wake):
+        return slot
+    draft.decide(WakeAt(slot=slot.key, reason=Reason.TIMER, at=draft.wake))
+    return replace(slot, wake_at=draft.wake)

@@ -1,0 +1,231 @@
+"""Plan of a running pod: sandbox, init containers one by one, sidecars, main containers.
+
+Belongs here: upstream's computePodActions as a few named steps. May not be here: ends (`plan_stop`).
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from minikubelet.core import lifecycle
+from minikubelet.core.backoff import SECOND, SHOWN_AS_FAILED, next_crash_delay
+from minikubelet.core.commands import (
+    SANDBOX_LANE,
+    Reason,
+    RemoveContainer,
+    StartContainer,
+    StartSandbox,
+)
+from minikubelet.core.draft import Draft
+from minikubelet.core.plan_stop import remove_sandbox, stop, stop_container
+from minikubelet.core.state import (
+    ContainerRecord,
+    Generation,
+    Life,
+    Sandbox,
+    init_containers,
+    is_sidecar,
+    main_containers,
+    record_of,
+    with_record,
+)
+from minikubelet.model.pod import Container
+
+
+def sync(gen: Generation, draft: Draft) -> Generation:
+    """Decide the next commands of a generation that is to run."""
+    reason = _over(gen, draft)
+    if reason is not None:
+        return stop(lifecycle.ending(gen, reason, now=draft.now, remove=False), draft)
+    if gen.sandbox is None or not gen.sandbox.ready:
+        return _renew_sandbox(gen, draft)
+    sandbox = gen.sandbox
+    gen, initialised = _init(_sweep(gen, draft), sandbox, draft)
+    for container in main_containers(gen) if initialised else ():
+        gen = _main(gen, container, sandbox, draft)
+    return gen
+
+
+def restart_policy(gen: Generation) -> str:
+    """Always, OnFailure or Never."""
+    return (gen.pod.spec.restart_policy if gen.pod else "") or "Always"
+
+
+def will_restart(gen: Generation, record: ContainerRecord) -> bool:
+    """Whether the restart policy starts a container again that has ended."""
+    policy = restart_policy(gen)
+    return policy == "Always" or (policy == "OnFailure" and record.exit_code != 0)
+
+
+def _over(gen: Generation, draft: Draft) -> Reason | None:
+    """Why the pod is to run no longer, if so."""
+    deadline = gen.pod.spec.active_deadline_seconds if gen.pod else None
+    if deadline is not None:
+        ends_at = gen.born_at + deadline * SECOND
+        if ends_at <= draft.now.at:
+            return Reason.DEADLINE_EXCEEDED
+        draft.wake_by(ends_at)
+    return Reason.POD_FINISHED if finished(gen) else None
+
+
+def finished(gen: Generation) -> bool:
+    """Whether nothing of the pod is ever to be started again by its restart policy."""
+    if restart_policy(gen) == "Always":
+        return False
+    if any(lane in gen.pending for lane in gen.containers):
+        return False
+    for container in init_containers(gen):
+        record = record_of(gen, container.name)
+        failed = record.life is Life.EXITED and record.exit_code != 0
+        if failed and not is_sidecar(container) and not will_restart(gen, record):
+            return True
+    records = [record_of(gen, c.name) for c in main_containers(gen)]
+    if all(r.life is Life.EXITED and not will_restart(gen, r) for r in records):
+        return True
+    return _lost_for_good(gen)
+
+
+def _lost_for_good(gen: Generation) -> bool:
+    """With policy Never, a pod whose sandbox died after its containers had started is not made anew."""
+    if restart_policy(gen) != "Never" or gen.sandbox is None or gen.sandbox.ready:
+        return False
+    return any(record.attempt >= 0 for record in gen.containers.values())
+
+
+def _renew_sandbox(gen: Generation, draft: Draft) -> Generation:
+    """Start the first sandbox, or a new one once nothing runs in the one that died."""
+    for record in gen.containers.values():
+        gen = stop_container(gen, record, draft, Reason.SANDBOX_GONE, lifecycle.grace_of(gen))
+    if any(record.running or record.name in gen.pending for record in gen.containers.values()):
+        return gen
+    if draft.held_back(gen, SANDBOX_LANE):
+        return gen
+    reason, cause = Reason.POD_ADDED, gen.spec_seq
+    if SANDBOX_LANE in gen.retries:
+        reason, cause = Reason.RETRY, gen.retries[SANDBOX_LANE].seq
+    elif gen.sandbox_attempt >= 0:
+        reason, cause = Reason.SANDBOX_GONE, gen.sandbox.touched if gen.sandbox else 0
+    if gen.sandbox is not None:
+        gen = replace(gen, strays=(*gen.strays, gen.sandbox.id), sandbox=None)
+    attempt = gen.sandbox_attempt + 1
+    command = StartSandbox(slot=gen.slot, reason=reason, uid=gen.uid, attempt=attempt)
+    return draft.issue(gen, command, gen.spec_seq, cause)
+
+
+def _sweep(gen: Generation, draft: Draft) -> Generation:
+    """Remove what is left of earlier sandboxes and instances; stop what the definition does not name."""
+    for sandbox_id in gen.strays:
+        gen = remove_sandbox(gen, sandbox_id, Reason.SANDBOX_SUPERFLUOUS, draft)
+    wanted = {c.name: c for c in (*init_containers(gen), *main_containers(gen))}
+    for record in gen.containers.values():
+        if record.name not in wanted:
+            gen = stop_container(gen, record, draft, Reason.CONTAINER_SUPERFLUOUS, lifecycle.grace_of(gen))
+        for container_id in () if gen.strays else record.dead:
+            gen = _remove_dead(gen, record.name, container_id, draft)
+    return gen
+
+
+def _remove_dead(gen: Generation, name: str, container_id: str, draft: Draft) -> Generation:
+    if draft.held_back(gen, f"remove:{container_id}"):
+        return gen
+    command = RemoveContainer(
+        slot=gen.slot,
+        reason=Reason.CONTAINER_SUPERFLUOUS,
+        uid=gen.uid,
+        container=name,
+        container_id=container_id,
+    )
+    return draft.issue(gen, command, gen.containers[name].touched)
+
+
+def _init(gen: Generation, sandbox: Sandbox, draft: Draft) -> tuple[Generation, bool]:
+    """Bring the init containers on; true once the main containers may run."""
+    begun = _mains_begun(gen, sandbox)
+    for container in init_containers(gen):
+        record = record_of(gen, container.name)
+        if is_sidecar(container):
+            gen = _main(gen, container, sandbox, draft)
+            if not begun and not _runs(gen, container.name, sandbox):
+                return gen, False
+        elif not begun and not _completed(record, sandbox):
+            return _one_init(gen, container, sandbox, draft), False
+    return gen, True
+
+
+def _mains_begun(gen: Generation, sandbox: Sandbox) -> bool:
+    records = (record_of(gen, c.name) for c in main_containers(gen))
+    return any(r.life is not Life.NEVER and r.sandbox_id == sandbox.id for r in records)
+
+
+def _runs(gen: Generation, name: str, sandbox: Sandbox) -> bool:
+    record = record_of(gen, name)
+    return record.running and record.sandbox_id == sandbox.id
+
+
+def _completed(record: ContainerRecord, sandbox: Sandbox) -> bool:
+    return record.life is Life.EXITED and record.exit_code == 0 and record.sandbox_id == sandbox.id
+
+
+def _one_init(gen: Generation, container: Container, sandbox: Sandbox, draft: Draft) -> Generation:
+    record = record_of(gen, container.name)
+    if record.running:
+        return _main(gen, container, sandbox, draft)
+    return _start(gen, record, sandbox, draft)
+
+
+def _main(gen: Generation, container: Container, sandbox: Sandbox, draft: Draft) -> Generation:
+    """See that a container runs as its definition and the restart policy say."""
+    record = record_of(gen, container.name)
+    if record.running:
+        if record.sandbox_id != sandbox.id:
+            return stop_container(gen, record, draft, Reason.SANDBOX_GONE, lifecycle.grace_of(gen))
+        if _changed(gen, record):
+            return stop_container(gen, record, draft, Reason.CONTAINER_CHANGED, lifecycle.grace_of(gen))
+        return gen
+    if record.life is Life.EXITED and not (is_sidecar(container) or will_restart(gen, record)):
+        return gen
+    return _start(gen, record, sandbox, draft)
+
+
+def _changed(gen: Generation, record: ContainerRecord) -> bool:
+    wanted = gen.hashes.get(record.name, "")
+    return bool(wanted and record.hash and wanted != record.hash)
+
+
+def due_at(gen: Generation, record: ContainerRecord) -> int:
+    """The moment before which back-off holds a container's next start."""
+    if record.life is not Life.EXITED or _changed(gen, record):
+        return record.retry_at
+    return max(record.retry_at, record.finished_at + record.delay)
+
+
+def _start(gen: Generation, record: ContainerRecord, sandbox: Sandbox, draft: Draft) -> Generation:
+    if record.name in gen.pending:
+        return gen
+    due = due_at(gen, record)
+    if due > draft.now.at:
+        shown_until = record.failed_at + SHOWN_AS_FAILED
+        draft.wake_by(shown_until if draft.now.at < shown_until < due else due)
+        return gen
+    crashed = record.life is Life.EXITED and record.sandbox_id == sandbox.id and not record.tries
+    if crashed and not _changed(gen, record):
+        gen = with_record(gen, replace(record, delay=next_crash_delay(record.delay)))
+    command = StartContainer(
+        slot=gen.slot,
+        reason=_why_start(gen, record, sandbox),
+        uid=gen.uid,
+        container=record.name,
+        attempt=record.attempt + 1,
+        sandbox_id=sandbox.id,
+    )
+    return draft.issue(gen, command, gen.spec_seq, sandbox.touched, record.touched)
+
+
+def _why_start(gen: Generation, record: ContainerRecord, sandbox: Sandbox) -> Reason:
+    if record.tries:
+        return Reason.RETRY
+    if record.life is Life.NEVER:
+        return Reason.NEXT_IN_ORDER
+    if record.sandbox_id != sandbox.id:
+        return Reason.SANDBOX_GONE
+    return Reason.CONTAINER_CHANGED if _changed(gen, record) else Reason.CONTAINER_EXITED

@@ -1,0 +1,178 @@
+"""Project: what is known of a pod as the PodStatus that Kubernetes shows.
+
+Belongs here: phase, conditions and addresses (upstream's kubelet_pods.go getPhase and
+status/generate.go). May not be here: when a status is told. The same state gives the same status.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from minikubelet.core.commands import Reason
+from minikubelet.core.project_container import container_status
+from minikubelet.core.state import (
+    Generation,
+    Life,
+    Moment,
+    NodeFacts,
+    Stage,
+    init_containers,
+    is_sidecar,
+    main_containers,
+    record_of,
+)
+from minikubelet.model.status import (
+    ContainerStatus,
+    HostIP,
+    PodCondition,
+    PodIP,
+    PodPhase,
+    PodStatus,
+    rfc3339,
+)
+
+DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
+
+
+def project(gen: Generation, node: NodeFacts, now: Moment) -> PodStatus:
+    """The status of a pod at the moment of an event."""
+    runtime = node.runtime or "unknown"
+    inits = tuple(container_status(gen, c, runtime, now.at, init=True) for c in init_containers(gen))
+    mains = tuple(container_status(gen, c, runtime, now.at, init=False) for c in main_containers(gen))
+    phase = _phase(gen, mains)
+    deadline = gen.ending is not None and gen.ending.reason is Reason.DEADLINE_EXCEEDED
+    addresses = _addresses(gen, node)
+    return PodStatus(
+        phase=phase,
+        conditions=_conditions(gen, phase, mains, now),
+        reason="DeadlineExceeded" if deadline else "",
+        message=DEADLINE_MESSAGE if deadline else "",
+        host_ip=node.node_ips[0] if node.node_ips else "",
+        host_ips=tuple(HostIP(ip=ip) for ip in node.node_ips),
+        pod_ip=addresses[0] if addresses else "",
+        pod_ips=tuple(PodIP(ip=ip) for ip in addresses),
+        start_time=rfc3339(gen.born_at),
+        init_container_statuses=inits,
+        container_statuses=mains,
+        qos_class=gen.qos,
+    )
+
+
+def _addresses(gen: Generation, node: NodeFacts) -> tuple[str, ...]:
+    if gen.sandbox is None or not gen.sandbox.ready:
+        return ()
+    if gen.pod is not None and gen.pod.spec.host_network:
+        return node.node_ips
+    return gen.sandbox.ips
+
+
+def _phase(gen: Generation, mains: tuple[ContainerStatus, ...]) -> PodPhase:
+    if gen.ending is not None and gen.ending.reason is Reason.DEADLINE_EXCEEDED:
+        return PodPhase.FAILED
+    if gen.stage is not Stage.ACTIVE and not gen.alive:
+        return _last_phase(gen, mains)
+    started = any(s.state.running or s.state.terminated or s.last_state.terminated for s in mains)
+    if not started and _incomplete(gen):
+        return PodPhase.PENDING
+    fresh = any(s.state.waiting and not s.last_state.terminated for s in mains)
+    stopped = any(s.state.terminated or s.last_state.terminated for s in mains)
+    if fresh and not stopped:
+        return PodPhase.PENDING
+    return PodPhase.RUNNING
+
+
+def _last_phase(gen: Generation, mains: tuple[ContainerStatus, ...]) -> PodPhase:
+    """The phase of a pod that has ended: Succeeded if every main container ended with exit code 0."""
+    ends = [s.state.terminated for s in mains]
+    if mains and all(end is not None and end.exit_code == 0 for end in ends):
+        return PodPhase.SUCCEEDED
+    ran = any(record.attempt >= 0 for record in gen.containers.values())
+    deliberate = gen.ending is not None and gen.ending.reason is Reason.POD_FINISHED
+    return PodPhase.FAILED if ran or deliberate else PodPhase.PENDING
+
+
+def _incomplete(gen: Generation) -> list[str]:
+    """The init containers that are not done, or sidecars that have not started."""
+    sandbox = gen.sandbox.id if gen.sandbox else ""
+    if any(record_of(gen, c.name).life is not Life.NEVER for c in main_containers(gen)):
+        return []
+    names = []
+    for container in init_containers(gen):
+        record = record_of(gen, container.name)
+        done = record.life is Life.EXITED and record.exit_code == 0
+        if is_sidecar(container):
+            done = record.running
+        if not done or record.sandbox_id != sandbox:
+            names.append(container.name)
+    return names
+
+
+class Holds(NamedTuple):
+    """Whether a condition holds, with reason and message where upstream gives them."""
+
+    holds: bool
+    reason: str = ""
+    message: str = ""
+
+
+def _conditions(
+    gen: Generation, phase: PodPhase, mains: tuple[ContainerStatus, ...], now: Moment
+) -> tuple[PodCondition, ...]:
+    containers = _containers_ready(phase, mains)
+    sandboxed = gen.sandbox is not None and gen.sandbox.ready
+    found = {
+        "PodReadyToStartContainers": Holds(sandboxed),
+        "Initialized": _initialized(gen, phase),
+        "Ready": _gates(gen, containers),
+        "ContainersReady": containers,
+        "PodScheduled": Holds(holds=True),
+    }
+    return tuple(_condition(gen, now, kind, holds) for kind, holds in found.items())
+
+
+def _containers_ready(phase: PodPhase, mains: tuple[ContainerStatus, ...]) -> Holds:
+    if phase is PodPhase.SUCCEEDED:
+        return Holds(holds=False, reason="PodCompleted")
+    if phase is PodPhase.FAILED:
+        return Holds(holds=False, reason="PodFailed")
+    unready = [s.name for s in mains if not s.ready]
+    if not unready:
+        return Holds(holds=True)
+    message = f"containers with unready status: [{' '.join(unready)}]"
+    return Holds(holds=False, reason="ContainersNotReady", message=message)
+
+
+def _initialized(gen: Generation, phase: PodPhase) -> Holds:
+    if phase is PodPhase.SUCCEEDED:
+        return Holds(holds=True, reason="PodCompleted")
+    incomplete = _incomplete(gen)
+    if not incomplete:
+        return Holds(holds=True)
+    message = f"containers with incomplete status: [{' '.join(incomplete)}]"
+    return Holds(holds=False, reason="ContainersNotInitialized", message=message)
+
+
+def _gates(gen: Generation, containers: Holds) -> Holds:
+    """Ready also needs every readiness gate; no source tells of theirs yet, so none holds."""
+    gates = gen.pod.spec.readiness_gates if gen.pod else ()
+    if not containers.holds or not gates:
+        return containers
+    missing = (
+        f'corresponding condition of pod readiness gate "{g.condition_type}" does not exist.' for g in gates
+    )
+    return Holds(holds=False, reason="ReadinessGatesNotReady", message=" ".join(missing))
+
+
+def _condition(gen: Generation, now: Moment, kind: str, found: Holds) -> PodCondition:
+    status = "True" if found.holds else "False"
+    since = rfc3339(now.at)
+    for before in gen.published.conditions if gen.published else ():
+        if before.type == kind and before.status == status:
+            since = before.last_transition_time
+    return PodCondition(
+        type=kind,
+        status=status,
+        reason=found.reason,
+        message=found.message,
+        last_transition_time=since,
+    )

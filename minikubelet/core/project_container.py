@@ -1,0 +1,123 @@
+"""Project a container: its record as a ContainerStatus.
+
+After convertToAPIContainerStatuses in upstream's kubelet_pods.go.
+
+Belongs here: waiting, running, terminated and their reasons. May not be here: the pod's phase (`project`).
+"""
+
+from __future__ import annotations
+
+from minikubelet.core.backoff import SECOND, SHOWN_AS_FAILED
+from minikubelet.core.plan_sync import due_at, restart_policy
+from minikubelet.core.state import (
+    ContainerRecord,
+    Generation,
+    Life,
+    Stage,
+    Termination,
+    is_sidecar,
+    record_of,
+)
+from minikubelet.model.pod import Container
+from minikubelet.model.status import (
+    ContainerState,
+    ContainerStateRunning,
+    ContainerStateTerminated,
+    ContainerStateWaiting,
+    ContainerStatus,
+    rfc3339,
+)
+
+
+def container_status(
+    gen: Generation, container: Container, runtime: str, at: int, *, init: bool
+) -> ContainerStatus:
+    """The status of one container at a moment (µs); `runtime` is the scheme of container ids."""
+    record = record_of(gen, container.name)
+    state = _state(gen, container, record, runtime, at, init=init)
+    running = state.running is not None
+    done = init and not is_sidecar(container) and record.life is Life.EXITED and record.exit_code == 0
+    return ContainerStatus(
+        name=container.name,
+        ready=(running and not (init and not is_sidecar(container))) or done,
+        restart_count=max(0, record.attempt),
+        image=container.image,
+        image_id=record.image_id,
+        state=state,
+        last_state=_last_state(state, record, runtime),
+        container_id=f"{runtime}://{record.id}" if record.id else "",
+        started=running,
+    )
+
+
+def _state(
+    gen: Generation, container: Container, record: ContainerRecord, runtime: str, at: int, *, init: bool
+) -> ContainerState:
+    if record.running:
+        return ContainerState(running=ContainerStateRunning(started_at=rfc3339(record.started_at)))
+    waiting = _waiting(gen, container, record, at, init=init)
+    if waiting is not None:
+        return ContainerState(waiting=waiting)
+    ended = record.ended()
+    if record.life is Life.EXITED and ended is not None:
+        return ContainerState(terminated=_terminated(ended, runtime))
+    reason = "PodInitializing" if gen.pod and gen.pod.spec.init_containers else "ContainerCreating"
+    return ContainerState(waiting=ContainerStateWaiting(reason=reason))
+
+
+def _waiting(
+    gen: Generation, container: Container, record: ContainerRecord, at: int, *, init: bool
+) -> ContainerStateWaiting | None:
+    """What a container that is to run (again) waits for; None if nothing holds it back."""
+    if gen.stage is not Stage.ACTIVE:
+        return None
+    if record.tries and record.waiting_reason:
+        return _failed_start(record, at)
+    if record.life is not Life.EXITED or not _comes_again(gen, container, record, init=init):
+        return None
+    due = due_at(gen, record)
+    if due <= at:
+        return None
+    if record.waiting_reason and at < record.failed_at + SHOWN_AS_FAILED:
+        return ContainerStateWaiting(reason=record.waiting_reason, message=record.waiting_message)
+    name = gen.pod.metadata.name if gen.pod else ""
+    wait = _spell((due - record.finished_at) // SECOND)
+    message = f"back-off {wait} restarting failed container={container.name} pod={name}"
+    return ContainerStateWaiting(reason="CrashLoopBackOff", message=message)
+
+
+def _failed_start(record: ContainerRecord, at: int) -> ContainerStateWaiting:
+    if record.waiting_reason == "ErrImagePull" and at >= record.failed_at + SHOWN_AS_FAILED:
+        message = f"Back-off pulling image: {record.waiting_message}"
+        return ContainerStateWaiting(reason="ImagePullBackOff", message=message)
+    return ContainerStateWaiting(reason=record.waiting_reason, message=record.waiting_message)
+
+
+def _comes_again(gen: Generation, container: Container, record: ContainerRecord, *, init: bool) -> bool:
+    if init and not is_sidecar(container):
+        return record.exit_code != 0 and restart_policy(gen) != "Never"
+    policy = "Always" if is_sidecar(container) else restart_policy(gen)
+    return policy == "Always" or (policy == "OnFailure" and record.exit_code != 0)
+
+
+def _last_state(state: ContainerState, record: ContainerRecord, runtime: str) -> ContainerState:
+    """The end before the present state: of this instance if it waits to run again, else of the one before."""
+    ended = record.ended() if state.terminated is None else record.previous
+    return ContainerState(terminated=_terminated(ended, runtime)) if ended else ContainerState()
+
+
+def _terminated(ended: Termination, runtime: str) -> ContainerStateTerminated:
+    return ContainerStateTerminated(
+        exit_code=ended.exit_code,
+        reason=ended.reason,
+        message=ended.message,
+        started_at=rfc3339(ended.started_at) if ended.started_at else "",
+        finished_at=rfc3339(ended.finished_at) if ended.finished_at else "",
+        container_id=f"{runtime}://{ended.id}" if ended.id else "",
+    )
+
+
+def _spell(seconds: int) -> str:
+    """Seconds as Go spells a duration: 10s, 1m20s, 5m0s."""
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

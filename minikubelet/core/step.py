@@ -1,0 +1,78 @@
+"""Step: the one function that every event passes.
+
+Belongs here: taking an event in and deciding what follows. May not be here: anything else; `apply`
+knows what an event means and `plan` what follows from a state.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from minikubelet.core.apply import apply
+from minikubelet.core.commands import Decision
+from minikubelet.core.events import (
+    AgentStarted,
+    ManifestsJudged,
+    NodeEvent,
+    RuntimeListed,
+    SlotEvent,
+    SourceSynced,
+)
+from minikubelet.core.plan import plan
+from minikubelet.core.state import Generation, Moment, NodeFacts, Slot
+
+
+def step(slot: Slot, event: SlotEvent, node: NodeFacts, now: Moment) -> tuple[Slot, list[Decision]]:
+    """Take an event of a slot in and decide; the commands are in order."""
+    return plan(apply(slot, event, now), node, now)
+
+
+def step_node(node: NodeFacts, event: NodeEvent) -> NodeFacts:
+    """Take an event of the node in; each slot then goes through `step_slot_for_node`."""
+    match event:
+        case AgentStarted():
+            return NodeFacts(
+                name=event.node,
+                boot=event.boot,
+                sources=event.sources,
+                has_api=event.has_api,
+                runtime=event.runtime,
+                node_ips=event.node_ips,
+            )
+        case SourceSynced():
+            return replace(node, synced=tuple(dict.fromkeys((*node.synced, event.source))))
+        case RuntimeListed():
+            return replace(node, listed=True)
+        case ManifestsJudged():
+            return replace(node, rejected=len(event.rejected))
+
+
+def step_slot_for_node(
+    slot: Slot, event: NodeEvent, node: NodeFacts, now: Moment
+) -> tuple[Slot, list[Decision]]:
+    """What an event of the node means for one slot."""
+    if isinstance(event, AgentStarted):
+        return _new_life(slot), []
+    if isinstance(event, SourceSynced):
+        for gen in slot.generations:
+            if gen.uid in event.present and not gen.offered:
+                slot = slot.put(replace(gen, offered=True, source=gen.source or event.source))
+    return plan(slot, node, now)
+
+
+def _new_life(slot: Slot) -> Slot:
+    """Commands that were under way are not answered any more, and upstream has to be told again."""
+    kept = tuple(_new_life_of(gen) for gen in slot.generations)
+    return Slot(key=slot.key, generations=kept)
+
+
+def _new_life_of(gen: Generation) -> Generation:
+    return replace(
+        gen,
+        pending={},
+        retries={},
+        offered=False,
+        told=False,
+        released=False,
+        reborn=None,
+    )
