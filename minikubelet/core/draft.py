@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from minikubelet.core.backoff import SECOND
+from minikubelet.core.backoff import RETRY_MAX, SECOND
 from minikubelet.core.commands import (
     AnyCommand,
     Decision,
@@ -54,7 +54,7 @@ class Draft:
         if lane in gen.pending:
             return True
         retry = gen.retries.get(lane)
-        if retry is None or retry.until <= self.now.at:
+        if retry is None or not self.now.at < retry.until <= self.now.at + RETRY_MAX:
             return False
         self.wake_by(retry.until)
         return True

@@ -37,7 +37,8 @@ def begun(
 def exited(
     record: ContainerRecord, *, exit_code: int, reason: str, message: str, finished_at: int, now: Moment
 ) -> ContainerRecord:
-    """The current instance has ended."""
+    """The current instance has ended; an end that the engine's clock puts into the future is now."""
+    finished_at = min(finished_at, now.at)
     return replace(
         record,
         life=Life.EXITED,

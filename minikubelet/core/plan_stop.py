@@ -70,7 +70,7 @@ def _busy(gen: Generation, name: str) -> bool:
 
 def _grace_left(ending: Ending, draft: Draft) -> int:
     left = ending.at + ending.grace * SECOND - draft.now.at
-    return max(0, -(-left // SECOND))
+    return min(ending.grace, max(0, -(-left // SECOND)))
 
 
 def _take_down(gen: Generation, ending: Ending, draft: Draft) -> Generation:

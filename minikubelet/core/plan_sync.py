@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from minikubelet.core import lifecycle
-from minikubelet.core.backoff import SECOND, SHOWN_AS_FAILED, next_crash_delay
+from minikubelet.core.backoff import CRASH_MAX, SECOND, SHOWN_AS_FAILED, next_crash_delay
 from minikubelet.core.commands import (
     SANDBOX_LANE,
     Reason,
@@ -200,10 +200,11 @@ def due_at(gen: Generation, record: ContainerRecord) -> int:
 
 
 def _start(gen: Generation, record: ContainerRecord, sandbox: Sandbox, draft: Draft) -> Generation:
+    """Start a container unless back-off holds it; a wait longer than any means the clock was set back."""
     if record.name in gen.pending:
         return gen
     due = due_at(gen, record)
-    if due > draft.now.at:
+    if draft.now.at < due <= draft.now.at + CRASH_MAX:
         shown_until = record.failed_at + SHOWN_AS_FAILED
         draft.wake_by(shown_until if draft.now.at < shown_until < due else due)
         return gen
