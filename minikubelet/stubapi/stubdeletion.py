@@ -1,0 +1,125 @@
+"""How objects go: options, preconditions, grace for pods, finalizers and namespaces.
+
+Pure decisions; follows upstream's BeforeDelete and the pods' CheckGracefulDelete.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from minikubelet.stubapi.stubcommits import Act, Decision
+from minikubelet.stubapi.stubresources import FIRST_NAMESPACES, NAMESPACES, PODS, Obj, Resource
+from minikubelet.stubapi.stubrules import time_text
+from minikubelet.stubapi.stubstatus import bad_request, conflict, forbidden
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class _Preconditions(msgspec.Struct, rename="camel"):
+    uid: str | None = None
+    resource_version: str | None = None
+
+
+class DeleteOptions(msgspec.Struct, frozen=True, rename="camel"):
+    """What a client says about a delete; the grace is in seconds."""
+
+    grace_period_seconds: int | None = None
+    preconditions: _Preconditions | None = None
+    dry_run: list[str] | None = None
+
+
+def parse_delete_options(body: Any, query: Mapping[str, str]) -> DeleteOptions:
+    """The options of a delete request, from its body or else from its query.
+
+    Raises:
+        ApiError: 400 for options of another form.
+    """
+    try:
+        options = msgspec.convert({} if body is None else body, DeleteOptions)
+        grace = query.get("gracePeriodSeconds")
+        if options.grace_period_seconds is None and grace:
+            options = msgspec.structs.replace(options, grace_period_seconds=int(grace))
+    except (msgspec.ValidationError, ValueError) as problem:
+        raise bad_request(f"the delete options cannot be understood: {problem}") from problem
+    if query.get("dryRun"):
+        options = msgspec.structs.replace(options, dry_run=["All"])
+    return options
+
+
+def decide_delete(resource: Resource, obj: Obj, options: DeleteOptions, now: datetime) -> Decision:
+    """Remove an object, or mark it as going where a kubelet or a finalizer has to finish first."""
+    _check_preconditions(resource, obj["metadata"], options)
+    grace = _pod_grace(obj, options.grace_period_seconds) if resource == PODS else 0
+    meta = obj["metadata"]
+    if meta.get("deletionTimestamp"):
+        return _delete_again(obj, grace)
+    if grace == 0 and not meta.get("finalizers"):
+        return Decision(Act.REMOVE, obj)
+    _mark(meta, now, grace)
+    return Decision(Act.PUT, obj)
+
+
+def _check_preconditions(resource: Resource, meta: Obj, options: DeleteOptions) -> None:
+    wanted = options.preconditions
+    if wanted is None:
+        return
+    if wanted.uid is not None and wanted.uid != meta["uid"]:
+        why = f"Precondition failed: UID in precondition: {wanted.uid}, UID in object meta: {meta['uid']}"
+        raise conflict(resource, meta["name"], why)
+    version = meta["resourceVersion"]
+    if wanted.resource_version is not None and wanted.resource_version != version:
+        why = (
+            f"Precondition failed: ResourceVersion in precondition: {wanted.resource_version}, "
+            f"ResourceVersion in object meta: {version}"
+        )
+        raise conflict(resource, meta["name"], why)
+
+
+def _pod_grace(pod: Obj, asked: int | None) -> int:
+    spec, phase = pod["spec"], (pod.get("status") or {}).get("phase")
+    if not spec.get("nodeName") or phase in ("Succeeded", "Failed"):
+        return 0
+    if asked is None and pod["metadata"].get("deletionTimestamp"):
+        # Deleting once more without a word about grace changes nothing.
+        asked = pod["metadata"].get("deletionGracePeriodSeconds") or 0
+    grace = spec.get("terminationGracePeriodSeconds") if asked is None else asked
+    return 1 if grace < 0 else int(grace)
+
+
+def _delete_again(obj: Obj, grace: int) -> Decision:
+    meta = obj["metadata"]
+    before = meta.get("deletionGracePeriodSeconds") or 0
+    if grace == 0 and not meta.get("finalizers"):
+        return Decision(Act.REMOVE, obj)
+    if grace >= before:
+        return Decision(Act.KEEP, obj)
+    began = datetime.fromisoformat(meta["deletionTimestamp"]) - timedelta(seconds=before)
+    _mark(meta, began, grace)
+    return Decision(Act.PUT, obj)
+
+
+def _mark(meta: Obj, began: datetime, grace: int) -> None:
+    try:
+        meta["deletionTimestamp"] = time_text(began + timedelta(seconds=grace))
+    except OverflowError as problem:
+        raise bad_request(f"a grace period of {grace} seconds reaches beyond the calendar") from problem
+    meta["deletionGracePeriodSeconds"] = grace
+
+
+def decide_namespace_delete(obj: Obj, options: DeleteOptions, now: datetime, *, empty: bool) -> Decision:
+    """Mark a namespace as terminating, or remove it once it is empty."""
+    meta = obj["metadata"]
+    _check_preconditions(NAMESPACES, meta, options)
+    if meta["name"] in FIRST_NAMESPACES:
+        raise forbidden(NAMESPACES, meta["name"], "this namespace may not be deleted")
+    if empty and not meta.get("finalizers"):
+        return Decision(Act.REMOVE, obj)
+    if meta.get("deletionTimestamp"):
+        return Decision(Act.KEEP, obj)
+    meta["deletionTimestamp"] = time_text(now)
+    obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
+    return Decision(Act.PUT, obj)

@@ -1,0 +1,185 @@
+"""The stub API server as a whole: start, stop, address, token, kubeconfig.
+
+Puts the parts together and owns their lifetimes; has no rules and no routes of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+
+from minikubelet.stubapi.stubcerts import ensure_identity, ensure_token
+from minikubelet.stubapi.stubcommits import Committer
+from minikubelet.stubapi.stubdeletion import DeleteOptions
+from minikubelet.stubapi.stubhandlers import Handlers, LogHandler
+from minikubelet.stubapi.stubkubeconfig import write_kubeconfig
+from minikubelet.stubapi.stubpersistence import StateLog
+from minikubelet.stubapi.stubrequests import BODY_MAX
+from minikubelet.stubapi.stubresources import EVENTS, FIRST_NAMESPACES, NAMESPACES, Target
+from minikubelet.stubapi.stubstatus import ApiError
+from minikubelet.stubapi.stubstore import HISTORY, Key, Store
+from minikubelet.stubapi.stubwatch import Watches
+from minikubelet.stubapi.stubwrites import Writes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["LogHandler", "StubServer"]
+
+_log = structlog.get_logger(__name__)
+_BOOKMARK_SECONDS = 60.0
+_SWEEP_SECONDS = 60.0
+_EVENT_LIFE = timedelta(hours=1)
+_SHUTDOWN_SECONDS = 5.0
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound to
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+class StubServer:
+    """A Kubernetes API server small enough to be embedded, with its state in one directory.
+
+    It runs no controllers and no scheduler; with `default_node`, a pod that is created without a node is
+    bound to that one at once. `port` 0 takes any free one; `log_handler` answers `pods/log`.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        default_node: str | None = None,
+        log_handler: LogHandler | None = None,
+        clock: Callable[[], datetime] = utc_now,
+        history: int = HISTORY,
+        bookmark_seconds: float = _BOOKMARK_SECONDS,
+    ) -> None:
+        self._state_dir = state_dir
+        self._host = host
+        self._port = port
+        self._default_node = default_node
+        self._log_handler = log_handler
+        self._clock = clock
+        self._history = history
+        self._bookmark_seconds = bookmark_seconds
+        self._stack: AsyncExitStack | None = None
+        self._token = ""
+
+    @property
+    def url(self) -> str:
+        """Where clients on this machine reach the server, once it is started."""
+        host = _ANY_ADDRESS.get(self._host, self._host)
+        return f"https://[{host}]:{self._port}" if ":" in host else f"https://{host}:{self._port}"
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate authority that clients trust, in PEM."""
+        return self._state_dir / "ca.crt"
+
+    @property
+    def token(self) -> str:
+        """The bearer token, once the server is started."""
+        return self._token
+
+    def write_kubeconfig(self, path: Path) -> None:
+        """Write a kubeconfig for this server, 0600."""
+        write_kubeconfig(path, url=self.url, ca=self.ca_file.read_bytes(), token=self._token)
+
+    async def start(self) -> None:
+        """Load the state and listen.
+
+        Raises:
+            StateInUseError: another server has the directory.
+            OSError: the address cannot be listened on, or the directory cannot be used.
+        """
+        async with AsyncExitStack() as stack:
+            log = await asyncio.to_thread(StateLog, self._state_dir)
+            stack.callback(log.close)
+            version, objects = await asyncio.to_thread(log.load)
+            store = Store(version, objects, self._history)
+            writes = await self._start_writing(stack, store, log)
+            await self._listen(stack, store, writes)
+            self._stack = stack.pop_all()
+
+    async def stop(self) -> None:
+        """End the watches, finish what is being written, and let go of the directory."""
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            await stack.aclose()
+
+    async def _start_writing(self, stack: AsyncExitStack, store: Store, log: StateLog) -> Writes:
+        committer = Committer(store, log)
+        writing = asyncio.create_task(committer.run(), name="stub-committer")
+
+        async def finish() -> None:
+            committer.close()
+            await writing
+
+        stack.push_async_callback(finish)
+        writes = Writes(store, committer, self._clock, self._default_node)
+        for name in FIRST_NAMESPACES:
+            if store.get(NAMESPACES, Key("", name)) is None:
+                await writes.create(Target(NAMESPACES), {"metadata": {"name": name}})
+        await writes.resume()
+        sweeping = asyncio.create_task(self._sweep(store, writes), name="stub-event-sweeper")
+
+        async def stop_sweeping() -> None:
+            sweeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeping
+
+        stack.push_async_callback(stop_sweeping)
+        return writes
+
+    async def _listen(self, stack: AsyncExitStack, store: Store, writes: Writes) -> None:
+        self._token = await asyncio.to_thread(ensure_token, self._state_dir)
+        identity = await asyncio.to_thread(ensure_identity, self._state_dir, self._host, self._clock())
+        watches = Watches(store, self._clock, self._bookmark_seconds)
+        handlers = Handlers(
+            store,
+            writes,
+            watches,
+            token=self._token,
+            clock=self._clock,
+            log_handler=self._log_handler,
+        )
+        app = web.Application(client_max_size=BODY_MAX)
+        app.router.add_route("*", "/{path:.*}", handlers.handle)
+        # A watch whose client is gone must not linger until the next event: its handler is cancelled.
+        runner = web.AppRunner(
+            app, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS, access_log=None
+        )
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        stack.callback(watches.close)
+        site = web.TCPSite(runner, self._host, self._port, ssl_context=identity.server_context())
+        await site.start()
+        self._port = runner.addresses[0][1]
+
+    async def _sweep(self, store: Store, writes: Writes) -> None:
+        """Forget Events an hour after they last happened, as upstream does."""
+        while True:
+            oldest = self._clock() - _EVENT_LIFE
+            for stored in store.select(EVENTS):
+                meta = stored.obj["metadata"]
+                last = stored.obj.get("lastTimestamp") or meta["creationTimestamp"]
+                if _before(last, oldest):
+                    target = Target(EVENTS, meta["namespace"], meta["name"])
+                    with suppress(ApiError):
+                        await writes.delete(target, DeleteOptions())
+            await asyncio.sleep(_SWEEP_SECONDS)
+
+
+def _before(text: str, moment: datetime) -> bool:
+    parsed = datetime.fromisoformat(text)
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)) < moment
