@@ -1,0 +1,182 @@
+"""Read a recorded history without a lock and without touching it: a directory, one segment, or an export.
+
+Nothing here repairs or writes. It may read while an agent writes, rotates and removes old segments.
+"""
+
+import gzip
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from minikubelet.journal.fileops import RealFileOps
+from minikubelet.journal.framing import hex_crc, last_mark_in
+from minikubelet.journal.journalfollow import follow
+from minikubelet.journal.segments import SUFFIX, first_of, is_segment, segment_names
+from minikubelet.journal.segmentscan import Ending, SegmentScan
+from minikubelet.ports.journalport import JournalError, Record, SegmentHeader, Snapshot
+
+EXPORT_SUFFIX = ".mkx"
+_BUFFER = 1 << 20
+
+
+class SegmentView(msgspec.Struct, frozen=True):
+    """One part of a history.
+
+    `linked` says that it goes on where the part before ended; where it is false, state has to be taken from
+    `snapshot`. `groups` yields the records of each commit group and can be walked once.
+    """
+
+    name: str
+    header: SegmentHeader
+    snapshot: Snapshot | None
+    linked: bool
+    groups: Iterator[list[Record]]
+
+
+class JournalReader:
+    """Implements `ports.JournalSource`; `damage` grows while one reads, `check` reads everything for it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.damage: list[str] = []
+        if not path.exists():
+            raise JournalError(f"{path}: there is no such journal; name a journal's directory or an export")
+        if not path.is_dir() and path.suffix not in (SUFFIX, EXPORT_SUFFIX):
+            raise JournalError(
+                f"{path} is no journal: name a directory, a {SUFFIX} or an {EXPORT_SUFFIX} file"
+            )
+        if path.is_dir() and not self._paths():
+            raise JournalError(f"{path} holds no journal: there is no {SUFFIX} file in it")
+
+    def _paths(self) -> list[Path]:
+        if not self.path.is_dir():
+            return [self.path]
+        try:
+            return [self.path / name for name in segment_names(RealFileOps().listing(self.path))]
+        except OSError as error:
+            raise JournalError(f"{self.path} cannot be read: {error.strerror}") from error
+
+    def headers(self) -> list[SegmentHeader]:
+        """The readable heads of its parts, in order."""
+        return [header for path in self._paths() if (header := _scan_head(path)[0])]
+
+    def snapshots(self) -> Iterator[Snapshot]:
+        """The snapshots that verify, in order."""
+        for path in self._paths():
+            snapshot = _scan_head(path)[1]
+            if snapshot is not None:
+                yield snapshot
+
+    def records(self, from_seq: int = 0) -> Iterator[Record]:
+        """The committed records that verify, in order; what does not is told in `damage`."""
+        last = from_seq - 1
+        for view in self.segments(from_seq):
+            for group in view.groups:
+                if group and group[0].seq > last:
+                    yield from group
+                else:
+                    yield from [record for record in group if record.seq > last]
+                last = group[-1].seq if group and group[-1].seq > last else last
+
+    def check(self) -> list[str]:
+        """Read everything; what is damaged, in plain sentences."""
+        for view in self.segments():
+            for _ in view.groups:
+                pass
+        return self.damage
+
+    def segments(self, from_seq: int = 0) -> Iterator[SegmentView]:
+        """The parts that are of use, from the one with record `from_seq` on; walk each before the next."""
+        paths = self._paths()
+        later = [
+            index
+            for index, path in enumerate(paths)
+            if is_segment(path.name) and first_of(path.name) <= from_seq
+        ]
+        start = later[-1] if later else 0
+        heads = [_scan_head(path)[0] for path in paths]
+        tail: str | None = None
+        for index in range(start, len(paths)):
+            following = next((head for head in heads[index + 1 :] if head), None)
+            try:
+                with closing(_open(paths[index])) as file:
+                    scan = SegmentScan(_lines(file), stop=following.prev if following else None)
+                    header = scan.header
+                    if header is None:
+                        self._tell(f"{paths[index].name}: its head is damaged ({scan.problem})")
+                        continue
+                    linked = index == start or header.prev == tail
+                    if not linked:
+                        self._tell(f"{paths[index].name}: records before {header.first} are missing")
+                    if not linked and scan.snapshot is None:
+                        continue
+                    groups = scan.groups()
+                    yield SegmentView(paths[index].name, header, scan.snapshot, linked, groups)
+                    for _ in groups:
+                        pass
+            except OSError as error:
+                if not isinstance(error, FileNotFoundError):  # retention was faster
+                    self._tell(f"{paths[index].name} cannot be read: {error.strerror}")
+                continue
+            tail = None if scan.tail.crc is None else hex_crc(scan.tail.crc)
+            self._judge(paths[index], scan)
+
+    def _judge(self, path: Path, scan: SegmentScan) -> None:
+        if path.suffix == EXPORT_SUFFIX:
+            if scan.ending is not Ending.COMPLETE:
+                self._tell(
+                    f"{path.name}: the export is damaged or cut short behind record {scan.tail.seq}"
+                    f"{f' ({scan.problem})' if scan.problem else ''}"
+                )
+            return
+        if scan.ending not in (Ending.BAD, Ending.UNFINISHED):
+            return
+        with path.open("rb") as file:
+            file.seek(scan.good)
+            rest = file.read()
+        if last_mark_in(rest, scan.crc) is not None and scan.ending is Ending.BAD:
+            self._tell(f"{path.name}: corrupt behind record {scan.tail.seq} ({scan.problem})")
+        else:
+            self._tell(
+                f"{path.name}: {len(rest)} bytes behind record {scan.tail.seq} are not committed"
+                " (a torn tail, or an agent is writing just now)"
+            )
+
+    def _tell(self, sentence: str) -> None:
+        if sentence not in self.damage:
+            self.damage.append(sentence)
+
+    def follow(self, from_seq: int, interval: float = 0.2) -> AsyncIterator[Record]:
+        """The records from `from_seq` on, for ever, as an agent writes them; see `journalfollow`."""
+        if not self.path.is_dir():
+            raise JournalError(f"{self.path} does not grow; only a journal's directory can be followed")
+        return follow(self.path, from_seq, interval)
+
+
+def _open(path: Path) -> "BinaryIO | gzip.GzipFile":
+    return gzip.open(path, "rb") if path.suffix == EXPORT_SUFFIX else path.open("rb", buffering=_BUFFER)
+
+
+def _lines(file: "BinaryIO | gzip.GzipFile") -> Iterator[bytes]:
+    """The lines of a file; bytes that cannot be unpacked end them, and the missing end line tells."""
+    return _unpacked(file) if isinstance(file, gzip.GzipFile) else iter(file)
+
+
+def _unpacked(file: gzip.GzipFile) -> Iterator[bytes]:
+    try:
+        yield from file
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        return
+
+
+def _scan_head(path: Path) -> tuple[SegmentHeader | None, Snapshot | None]:
+    try:
+        with closing(_open(path)) as file:
+            scan = SegmentScan(_lines(file))
+            return scan.header, scan.snapshot
+    except OSError:
+        return None, None
