@@ -23,9 +23,12 @@ floors: .venv/ready
 unit: .venv/ready
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
 
+# An environment that works is kept and only brought up to date: making it anew over the old one with
+# another Python would mix the two.
 .venv/ready: pyproject.toml
-	@test -n "$(PYTHON)" || { echo "minikubelet needs Python 3.11 or later with venv; none was found on PATH" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	@$(BIN)/python -c 'import pip, ssl' 2>/dev/null || { \
+		test -n "$(PYTHON)" || { echo "minikubelet needs Python 3.11 or later with venv; none was found on PATH" >&2; exit 1; }; \
+		echo "making .venv with $(PYTHON)"; $(PYTHON) -m venv --clear .venv; }
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 

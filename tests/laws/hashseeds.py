@@ -16,7 +16,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = ("0", "1", "random")
 NAMES = ("python3", "python3.11", "python3.12", "python3.13", "python3.14")
-PROBE = "import sys, msgspec, minikubelet; print(sys.version_info >= (3, 11), sys.version_info[:3])"
+NEEDED = "aiodocker, aiofiles, aiohttp, anyio, asyncinotify, cryptography, msgspec, structlog, yaml"
+PROBE = f"import sys, {NEEDED}; print(sys.version_info >= (3, 11), sys.version_info[:3])"
 
 
 class Setting(NamedTuple):
@@ -37,7 +38,7 @@ def _run(interpreter: str, seed: str, source: str, timeout: float) -> subprocess
 
 @functools.cache
 def interpreters() -> tuple[str, ...]:
-    """This interpreter first, then those of other versions that can import the package.
+    """This interpreter first, then those of other versions that have all the package needs.
 
     Looked for on PATH and in .venv/other/, where CI makes an environment per supported Python.
     """
