@@ -16,14 +16,14 @@ from tests.laws.purity import Finding
 
 LONGEST_MODULE = 300
 LONGEST_TEST = 400
-SHORTEST_REASON = 12
-"""Characters: enough for a reason in words, too few for a word alone."""
+SHORTEST_REASON = 8
+"""Characters: as many as `as above` has, which is a reason where one stands above; a word alone is none."""
 
 NOQA = re.compile(r"#\s*noqa\b(?P<codes>:\s*[A-Z]+[0-9]+(?:,\s*[A-Z]+[0-9]+)*)?(?P<rest>.*)", re.IGNORECASE)
 TYPE_IGNORE = re.compile(r"#\s*type:\s*ignore(?P<codes>\[[^\]]+\])?(?P<rest>.*)")
 NO_COVER = re.compile(r"#\s*pragma:\s*no\s+(cover|branch)")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
-MACHINE_PATH = re.compile(r"(?<![\w./}-])/(work|tmp|root|home|Users)(/|$)")
+MACHINE_PATH = re.compile(r"(?<![\w./}-])/(?:(work|tmp|home|Users)(?:/|$)|root/)")
 
 
 class Module(NamedTuple):

@@ -61,6 +61,7 @@ def planted(comment: str) -> str:
         ("minikubelet/core/a.py", DOC + 'def f():\n    """FIX' + 'ME."""\n', "finish it"),
         ("minikubelet/core/a.py", DOC + "p = '/tmp/x'\n", "machine's own path"),
         ("minikubelet/core/a.py", DOC + "p = f'/home/{1}'\n", "machine's own path"),
+        ("minikubelet/core/a.py", DOC + "p = '/root/x'\n", "machine's own path"),
         ("tests/core/a.py", DOC + "p = '/wo" + "rk/main'\n", "machine's own path"),
     ],
 )
@@ -78,6 +79,7 @@ def test_a_breach_is_found(path: str, source: str, what: str) -> None:
         ("minikubelet/core/a.py", planted("@ noqa: S101 - an invariant, not a check of input")),
         ("minikubelet/core/a.py", planted("@ type: ignore[arg-type] - the stub is wrong here")),
         ("minikubelet/core/a.py", DOC + "p = 'x/tmp/y', '/var/lib', 'a-/tmpfs'\n"),
+        ("minikubelet/core/a.py", DOC + "home = '/root'\n"),
         ("tests/core/a.py", DOC + "p = '/tmp'\n"),
     ],
 )
