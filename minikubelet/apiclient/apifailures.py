@@ -1,4 +1,7 @@
-"""A failed connection in a few plain words; only wording, nothing is caught or raised here."""
+"""A failed connection in a few plain words.
+
+Only wording belongs here: nothing is caught or raised, and nothing secret is repeated.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ def plain_words(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorSSLError):
         reason = getattr(error.os_error, "reason", None) or "handshake failed"
         return f"TLS failed: {str(reason).replace('_', ' ').lower()}"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return f"the proxy on the way cannot be reached: {_os_words(error.os_error)}"
     if isinstance(error, aiohttp.ClientConnectorError):
         return _os_words(error.os_error)
     if isinstance(error, aiohttp.ClientHttpProxyError):

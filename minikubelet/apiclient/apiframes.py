@@ -1,4 +1,7 @@
-"""From bytes as they arrive to lines and JSON; no sockets, no waiting, no Kubernetes."""
+"""From bytes as they arrive to lines and JSON.
+
+Pure functions of bytes: no sockets, no waiting, and nothing of what the JSON means.
+"""
 
 from __future__ import annotations
 

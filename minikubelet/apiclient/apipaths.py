@@ -1,4 +1,7 @@
-"""The paths of the resources a node agent uses, and only they; pure text, no requests."""
+"""The paths of the resources a node agent uses.
+
+Pure text: no requests, and no resources that the agent has no business with.
+"""
 
 from __future__ import annotations
 

@@ -58,7 +58,10 @@ class _Call:
 
 
 class ApiClient:
-    """A client of one API server; it is an `Api`. Make it anywhere, use it in one event loop, `aclose` it."""
+    """A client of one API server; it is an `Api`. Make it anywhere, use it in one event loop, `aclose` it.
+
+    Making one raises KubeconfigError when HTTPS_PROXY names a proxy of an unsupported kind.
+    """
 
     def __init__(
         self,

@@ -18,14 +18,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from minikubelet.apiclient.apiconnection import Connection, Material
+from tests.running import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from minikubelet.ports.apiport import JsonObject, WatchItem
 
-PATIENCE_SECONDS = 60.0
 DAY = dt.timedelta(days=1)
 
 
@@ -165,19 +165,9 @@ def pod_list(*pods: JsonObject, version: str, more: str = "") -> JsonObject:
 async def take(items: AsyncGenerator[WatchItem, None], count: int) -> list[WatchItem]:
     """Read so many items and close the stream."""
     taken: list[WatchItem] = []
-    async with asyncio.timeout(PATIENCE_SECONDS), aclosing(items):
+    async with asyncio.timeout(PATIENCE), aclosing(items):
         async for item in items:
             taken.append(item)
             if len(taken) == count:
                 break
     return taken
-
-
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a test's coroutine in an event loop of its own, and no longer than patience lasts."""
-
-    async def bounded() -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await main
-
-    asyncio.run(bounded())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import stat
@@ -23,7 +24,8 @@ from minikubelet.apiclient.apikubeconfig import load_kubeconfig
 from minikubelet.apiclient.apipaths import pods_path
 from minikubelet.apiclient.apirequests import ApiClient
 from minikubelet.apiclient.apitls import TlsContexts
-from tests.apiclient.apiclient_world import authority, caller_of, run, serving
+from tests.apiclient.apiclient_world import authority, caller_of, serving
+from tests.running import eventually, run
 
 V1 = "client.authentication.k8s.io/v1"
 PRINTER = """\
@@ -315,6 +317,30 @@ def test_a_missing_a_failing_and_a_hanging_plugin_are_explained() -> None:
             await PluginRunner(hanging, deadline_seconds=0.2).credential()
 
     run(main())
+
+
+def test_a_cancelled_plugin_leaves_no_children(tmp_path: Path) -> None:
+    async def main() -> None:
+        noted = tmp_path / "pid"
+        script = f"sleep 1000 & echo $! > {noted}.new; mv {noted}.new {noted}; wait"
+        task = asyncio.create_task(PluginRunner(ExecPlugin(V1, "sh", ("-c", script))).credential())
+        await eventually(noted.exists, "the plugin to start")
+        child = noted.read_text().strip()
+        assert alive(child)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+        await eventually(lambda: not alive(child), "the end of the plugin's child")
+
+    run(main())
+
+
+def alive(pid: str) -> bool:
+    """Whether a process runs; one that nobody has reaped yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_a_file_that_never_was_is_an_error_and_recovers(tmp_path: Path) -> None:

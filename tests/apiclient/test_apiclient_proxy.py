@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import aclosing
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import pytest
 from aiohttp import web
 
 from minikubelet.apiclient.apiconnection import Connection
-from minikubelet.apiclient.apierrors import KubeconfigError
+from minikubelet.apiclient.apierrors import ApiUnreachable, KubeconfigError
 from minikubelet.apiclient.apipaths import pods_path
 from minikubelet.apiclient.apiproxy import proxy_for
 from minikubelet.apiclient.apirequests import ApiClient
-from tests.apiclient.apiclient_world import run, serving
+from tests.apiclient.apiclient_world import serving
+from tests.running import run
 
 PROXY = "http://proxy:3128"
 
@@ -64,5 +66,19 @@ def test_requests_go_through_the_proxy(tmp_path: Path) -> None:
                 answer = await client.get_object(pods_path())
         assert answer["host"] == "api.invalid:8080"
         assert answer["asked"].endswith("/api/v1/pods")
+
+    run(main())
+
+
+def test_a_proxy_that_is_down_is_the_one_that_is_named() -> None:
+    async def main() -> None:
+        with socket.socket() as holder:
+            holder.bind(("127.0.0.1", 0))  # bound but not listening
+            proxy = f"http://127.0.0.1:{holder.getsockname()[1]}"
+            async with aclosing(ApiClient(Connection("https://api.invalid", proxy_url=proxy))) as client:
+                with pytest.raises(
+                    ApiUnreachable, match="the proxy on the way cannot be reached: connection"
+                ):
+                    await client.get_object(pods_path())
 
     run(main())

@@ -18,7 +18,8 @@ from minikubelet.apiclient.apierrors import ApiError, ApiUnreachable
 from minikubelet.apiclient.apipaths import api_path, lease_path, node_status_path, pod_path, pods_path
 from minikubelet.apiclient.apirequests import ApiClient, Timeouts
 from minikubelet.ports.apiport import Api, PatchKind
-from tests.apiclient.apiclient_world import Authority, pod, pod_list, run, serving
+from tests.apiclient.apiclient_world import Authority, pod, pod_list, serving
+from tests.running import run
 
 
 async def echo(request: web.Request) -> web.Response:

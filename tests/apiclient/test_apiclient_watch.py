@@ -13,7 +13,8 @@ from minikubelet.apiclient.apibackoff import BackoffPolicy
 from minikubelet.apiclient.apierrors import ApiError, ApiUnreachable
 from minikubelet.apiclient.apiwatch import ByteStream, WatchOptions, list_all, list_watch
 from minikubelet.ports.apiport import Bookmark, Changed, ChangeType, Disconnected, Listed, WatchItem
-from tests.apiclient.apiclient_world import pod, pod_list, run, take
+from tests.apiclient.apiclient_world import pod, pod_list, take
+from tests.running import run
 
 PODS = "/api/v1/pods"
 GONE = ApiError(410, "Expired", "too old resource version")
