@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from minikubelet.apiclient.apiconnection import ExecPlugin
 
+_END_SECONDS = 2.0
+
 
 class _Status(msgspec.Struct, frozen=True, rename="camel"):
     expiration_timestamp: datetime | None = None
@@ -102,7 +104,10 @@ class PluginRunner:
             if not ended:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
+                # asyncio waits for the pipes to close, too, which a child that left the group may keep open.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_END_SECONDS):
+                        await process.wait()
         if process.returncode != 0:
             lines = complaints.decode("utf-8", "replace").strip().splitlines() or ["it printed no reason"]
             raise self._error(f"failed with exit code {process.returncode}: {lines[-1][:300]}")
