@@ -1,1 +1,1 @@
-
+"""The loop and what stands around it: inbox, workers, timers, observer, recovery."""

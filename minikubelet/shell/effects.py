@@ -1,0 +1,230 @@
+"""Effects: a runtime command is carried out, and its outcome comes back as an event.
+
+Belongs here: which calls of the runtime port a command means. May not be here: whether it should happen,
+retries, or order; driver exceptions become events, and only bugs escape.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, assert_never
+
+import anyio.to_thread
+
+from minikubelet.core.commands import (
+    CleanUpPod,
+    RemoveContainer,
+    RemoveSandbox,
+    RuntimeCommand,
+    StartContainer,
+    StartSandbox,
+    StopContainer,
+    StopSandbox,
+    lane_of,
+)
+from minikubelet.core.events import (
+    CommandFailed,
+    ContainerRemoved,
+    ContainerStarted,
+    ContainerStartFailed,
+    ContainerStopped,
+    PodCleanedUp,
+    ResultEvent,
+    SandboxRemoved,
+    SandboxStarted,
+    SandboxStartFailed,
+    SandboxStopped,
+)
+from minikubelet.model.observed import ContainerPhase
+from minikubelet.model.pod import Pod
+from minikubelet.ports.runtimeport import ContainerConfig, Runtime, RuntimeFault, SandboxConfig
+from minikubelet.shell.images import Images
+from minikubelet.shell.limiter import Limiter
+from minikubelet.shell.podpaths import PodPaths
+from minikubelet.shell.vault import Vault
+
+KILLED = 137
+
+
+class PodConfigs(Protocol):
+    """Makes the runtime's requests from a full pod; raises RuntimeFault where it cannot."""
+
+    def sandbox(self, pod: Pod, attempt: int) -> SandboxConfig:
+        """The request for a sandbox."""
+
+    async def container(self, pod: Pod, name: str, attempt: int, ips: tuple[str, ...]) -> ContainerConfig:
+        """The request for a container; its volumes are there when this returns."""
+
+    async def release(self, pod: Pod) -> None:
+        """Undo what the pod's volumes mounted; raises OSError."""
+
+
+class Effects:
+    """Carries runtime commands out, one call of `carry_out` for each."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        configs: PodConfigs,
+        images: Images,
+        *,
+        vault: Vault,
+        paths: PodPaths,
+        limiter: Limiter,
+    ) -> None:
+        self._runtime = runtime
+        self._configs = configs
+        self._images = images
+        self._vault = vault
+        self._paths = paths
+        self._limiter = limiter
+        self._ips: dict[str, tuple[str, ...]] = {}
+
+    async def carry_out(self, command: RuntimeCommand) -> ResultEvent:
+        """Carry one command out; what the runtime says against it is an event too."""
+        try:
+            return await self._do(command)
+        except RuntimeFault as fault:
+            return self._fault(command, fault)
+        except OSError as error:
+            return self._fault(command, RuntimeFault("FailedOnDisk", str(error)))
+
+    async def _do(self, command: RuntimeCommand) -> ResultEvent:
+        match command:
+            case StartSandbox():
+                return await self._start_sandbox(command)
+            case StartContainer():
+                return await self._start_container(command)
+            case StopContainer():
+                return await self._stop_container(command)
+            case RemoveContainer():
+                await self._runtime.remove_container(command.container_id)
+                return ContainerRemoved(
+                    slot=command.slot,
+                    uid=command.uid,
+                    container=command.container,
+                    container_id=command.container_id,
+                )
+            case StopSandbox():
+                await self._runtime.stop_pod_sandbox(command.sandbox_id)
+                return SandboxStopped(slot=command.slot, uid=command.uid, sandbox_id=command.sandbox_id)
+            case RemoveSandbox():
+                await self._remove_sandbox(command.sandbox_id)
+                return SandboxRemoved(slot=command.slot, uid=command.uid, sandbox_id=command.sandbox_id)
+            case CleanUpPod():
+                return await self._clean_up(command)
+            case _ as never:
+                assert_never(never)
+
+    async def _start_sandbox(self, command: StartSandbox) -> SandboxStarted:
+        config = self._configs.sandbox(self._pod(command), command.attempt)
+        async with self._limiter.slot():
+            sandbox_id = await self._runtime.run_pod_sandbox(config)
+            shown = await self._runtime.list_pods(command.uid)
+        ips = next((s.ips for pod in shown for s in pod.sandboxes if s.id == sandbox_id), ())
+        self._ips[sandbox_id] = ips
+        return SandboxStarted(
+            slot=command.slot, uid=command.uid, attempt=command.attempt, sandbox_id=sandbox_id, ips=ips
+        )
+
+    async def _start_container(self, command: StartContainer) -> ContainerStarted:
+        pod = self._pod(command)
+        image_id = await self._images.ensure(pod, command.container)
+        ips = self._ips.get(command.sandbox_id, ())
+        config = await self._configs.container(pod, command.container, command.attempt, ips)
+        async with self._limiter.slot():
+            container_id = await self._runtime.create_container(command.sandbox_id, config)
+            await self._runtime.start_container(container_id)
+        shown = await self._runtime.container_status(container_id)
+        return ContainerStarted(
+            slot=command.slot,
+            uid=command.uid,
+            container=command.container,
+            attempt=command.attempt,
+            container_id=container_id,
+            image_id=(shown.image_id if shown else "") or image_id,
+            started_at=shown.started_at if shown else 0,
+            hash=config.hash,
+        )
+
+    async def _stop_container(self, command: StopContainer) -> ContainerStopped:
+        await self._runtime.stop_container(command.container_id, command.grace)
+        shown = await self._runtime.container_status(command.container_id)
+        known = shown is not None and shown.phase is ContainerPhase.EXITED
+        code = shown.exit_code if shown is not None and known else None
+        return ContainerStopped(
+            slot=command.slot,
+            uid=command.uid,
+            container=command.container,
+            container_id=command.container_id,
+            exit_code=KILLED if code is None else code,
+            started_at=shown.started_at if shown else 0,
+            finished_at=shown.finished_at if shown and known else 0,
+            reason=shown.reason if shown and known else "ContainerStatusUnknown",
+            message=self._vault.redact(command.uid, shown.message) if shown else "",
+        )
+
+    async def _remove_sandbox(self, sandbox_id: str) -> None:
+        await self._runtime.stop_pod_sandbox(sandbox_id)
+        await self._runtime.remove_pod_sandbox(sandbox_id)
+        self._ips.pop(sandbox_id, None)
+
+    async def _clean_up(self, command: CleanUpPod) -> PodCleanedUp:
+        serial = self._vault.serial(command.uid)
+        for shown in await self._runtime.list_pods(command.uid):
+            for sandbox in shown.sandboxes:
+                await self._remove_sandbox(sandbox.id)
+            for container in shown.containers:
+                await self._runtime.remove_container(container.id)
+        pod = self._vault.get(command.uid)
+        if pod is not None:
+            await self._configs.release(pod)
+        keep = command.keep_definition or self._vault.serial(command.uid) != serial
+
+        def remove() -> None:
+            self._paths.remove(command.slot, command.uid, keep_definition=keep)
+
+        await anyio.to_thread.run_sync(remove)
+        if not keep:
+            self._vault.forget(command.uid, serial)
+        return PodCleanedUp(slot=command.slot, uid=command.uid)
+
+    def _pod(self, command: StartSandbox | StartContainer) -> Pod:
+        pod = self._vault.get(command.uid)
+        if pod is None:
+            raise RuntimeFault("CreateContainerConfigError", "the pod's definition is not known any more")
+        return pod
+
+    def _fault(self, command: RuntimeCommand, fault: RuntimeFault) -> ResultEvent:
+        message = self._vault.redact(command.uid, fault.message)
+        if isinstance(command, StartSandbox):
+            return SandboxStartFailed(
+                slot=command.slot,
+                uid=command.uid,
+                attempt=command.attempt,
+                reason=fault.reason,
+                message=message,
+            )
+        if isinstance(command, StartContainer):
+            return self._container_fault(command, fault, message)
+        return CommandFailed(
+            slot=command.slot,
+            uid=command.uid,
+            lane=lane_of(command),
+            command=type(command).__name__,
+            reason=fault.reason,
+            message=message,
+        )
+
+    def _container_fault(
+        self, command: StartContainer, fault: RuntimeFault, message: str
+    ) -> ContainerStartFailed:
+        return ContainerStartFailed(
+            slot=command.slot,
+            uid=command.uid,
+            container=command.container,
+            attempt=command.attempt,
+            reason=fault.reason,
+            message=message,
+            container_id=fault.container_id,
+            exit_code=128 if fault.exit_code is None else fault.exit_code,
+        )

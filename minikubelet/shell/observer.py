@@ -1,0 +1,158 @@
+"""The observer: what the runtime shows, from its events and from lists, as observations.
+
+Belongs here: when to look, and that a look says what was known when it began. May not be here: what
+follows. Events are hints to look; a list heals what hints missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+import structlog
+
+from minikubelet.core.events import AnyEvent, PodObserved, RuntimeListed
+from minikubelet.model.ids import PodUid, SlotKey, slot_key, split_slot
+from minikubelet.model.observed import ObservedPod
+from minikubelet.ports.clockport import Clock
+from minikubelet.ports.runtimeport import Runtime, RuntimeFault
+
+RELIST_EVERY: Final = 10.0
+RETRY_FIRST: Final = 0.5
+RETRY_MOST: Final = 10.0
+
+_log = structlog.get_logger()
+
+
+class Known(Protocol):
+    """What the observer has to know of the state."""
+
+    def seq(self) -> int:
+        """The seq of the last event that the loop has taken in."""
+
+    def on_runtime(self) -> Mapping[PodUid, SlotKey]:
+        """The pods of which, as far as is known, a sandbox or a running container is on the runtime."""
+
+
+class Observer:
+    """Looks at pods when hinted at, at everything every ten seconds, and at all of it once at the start.
+
+    `put` takes the events.
+    """
+
+    def __init__(self, runtime: Runtime, clock: Clock, known: Known, put: Callable[[AnyEvent], None]) -> None:
+        self._runtime = runtime
+        self._clock = clock
+        self._known = known
+        self._put = put
+        self._asked: dict[PodUid, None] = {}
+        self._all = False
+        self._wake = asyncio.Event()
+        self._shown: dict[PodUid, ObservedPod] = {}
+        self._forced: dict[PodUid, SlotKey] = {}
+        self._listed = False
+        self.fault = ""
+
+    def look(self, slot: SlotKey, uid: PodUid) -> None:
+        """Look at one pod soon, and tell what it shows even if that has been told before."""
+        self._forced[uid] = slot
+        self._hint(uid)
+
+    async def run(self) -> None:
+        """Observe until cancelled; an engine that does not answer is tried again for as long as it takes."""
+        wait = RETRY_FIRST
+        while True:
+            try:
+                await self._follow()
+                wait = RETRY_FIRST
+            except RuntimeFault as fault:
+                if fault.message != self.fault:
+                    _log.warning("the container runtime does not answer", error=fault.message)
+                self.fault = fault.message
+            await self._clock.sleep(wait)
+            wait = min(RETRY_MOST, wait * 2)
+            await self._reconnect()
+
+    async def _reconnect(self) -> None:
+        try:
+            await self._runtime.connect()
+        except RuntimeFault as fault:
+            self.fault = fault.message
+
+    async def _follow(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._hear())
+                group.create_task(self._tick())
+                group.create_task(self._work())
+        except* RuntimeFault as faults:
+            fault = faults.exceptions[0]
+            raise fault from None
+
+    async def _hear(self) -> None:
+        async for event in self._runtime.events():
+            self._hint(event.uid)
+        raise RuntimeFault("Unavailable", "its event stream ended", unreachable=True)
+
+    async def _tick(self) -> None:
+        while True:
+            await self._clock.sleep(RELIST_EVERY)
+            self._hint(PodUid(""))
+
+    def _hint(self, uid: PodUid) -> None:
+        if uid:
+            self._asked[uid] = None
+        else:
+            self._all = True
+        self._wake.set()
+
+    async def _work(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._all or self._asked:
+                if self._all:
+                    await self._look_at_all()
+                else:
+                    uid = next(iter(self._asked))
+                    del self._asked[uid]
+                    await self._look_at(uid)
+
+    async def _look_at_all(self) -> None:
+        self._all = False
+        self._asked.clear()
+        after = self._known.seq()
+        pods = await self._runtime.list_pods()
+        for pod in pods:
+            self._tell(slot_key(pod.namespace, pod.name), pod, after)
+        present = {pod.uid for pod in pods}
+        for uid, slot in self._known.on_runtime().items():
+            if uid not in present:
+                self._tell(slot, ObservedPod(uid, *split_slot(slot)), after)
+        if not self._listed:
+            self._listed = True
+            self._put(RuntimeListed(pods=len(pods)))
+        if self.fault:
+            _log.info("the container runtime answers again")
+            self.fault = ""
+
+    async def _look_at(self, uid: PodUid) -> None:
+        after = self._known.seq()
+        slot = self._forced.get(uid) or self._known.on_runtime().get(uid)
+        pods = await self._runtime.list_pods(uid)
+        if pods:
+            self._tell(slot_key(pods[0].namespace, pods[0].name), pods[0], after)
+        elif slot is not None:
+            self._tell(slot, ObservedPod(uid, *split_slot(slot)), after)
+
+    def _tell(self, slot: SlotKey, pod: ObservedPod, after: int) -> None:
+        forced = self._forced.pop(pod.uid, None) is not None
+        there = bool(pod.sandboxes or pod.containers)
+        if there and not forced and self._shown.get(pod.uid) == pod:
+            return
+        if there:
+            self._shown[pod.uid] = pod
+        else:
+            self._shown.pop(pod.uid, None)
+        self._put(PodObserved(slot=slot, pod=pod, after=after))

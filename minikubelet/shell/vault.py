@@ -1,0 +1,81 @@
+"""The vault: the pods' full definitions, which the journal never holds.
+
+Belongs here: keeping them in memory and, readable by the agent alone, in the pods' own directories, so
+that a pod whose manifest is broken now survives a restart. May not be here: anything redacted.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import anyio.to_thread
+import msgspec
+import structlog
+
+from minikubelet.model.ids import PodUid
+from minikubelet.model.pod import Pod
+from minikubelet.shell.podpaths import PodPaths
+from minikubelet.wire.redaction import redact_text, secret_values
+
+_log = structlog.get_logger()
+
+
+class Vault:
+    """Full pods by uid. What a stop of the machine takes from the disk, the sources give again."""
+
+    def __init__(self, paths: PodPaths) -> None:
+        self._paths = paths
+        self._pods: dict[PodUid, Pod] = {}
+        self._serials: dict[PodUid, int] = {}
+        self._serial = 0
+
+    def load(self) -> None:
+        """Read what an earlier life of the agent kept; a file that cannot be read is said and left alone."""
+        decoder = msgspec.json.Decoder(Pod)
+        for file in sorted(self._paths.pods().glob("*/pod.json")):
+            try:
+                self._pods[PodUid(file.parent.name)] = decoder.decode(file.read_bytes())
+            except (OSError, msgspec.DecodeError) as error:
+                _log.warning("a kept pod definition cannot be read", file=str(file), error=str(error))
+
+    def get(self, uid: PodUid) -> Pod | None:
+        """The full pod of that uid."""
+        return self._pods.get(uid)
+
+    def serial(self, uid: PodUid) -> int:
+        """A number that changes whenever the pod is stored."""
+        return self._serials.get(uid, 0)
+
+    async def store(self, pod: Pod) -> None:
+        """Keep a pod; a disk that refuses is said, and the pod is kept in memory."""
+        uid = PodUid(pod.metadata.uid)
+        self._serial += 1
+        self._serials[uid] = self._serial
+        if self._pods.get(uid) == pod:
+            return
+        self._pods[uid] = pod
+        try:
+            await anyio.to_thread.run_sync(_write, self._paths.definition(uid), msgspec.json.encode(pod))
+        except OSError as error:
+            _log.warning("a pod definition cannot be kept on disk", pod=pod.metadata.name, error=str(error))
+
+    def forget(self, uid: PodUid, serial: int) -> None:
+        """Drop a pod, unless it was stored again since."""
+        if self.serial(uid) == serial:
+            self._pods.pop(uid, None)
+            self._serials.pop(uid, None)
+
+    def redact(self, uid: PodUid, text: str) -> str:
+        """A text of the engine without the secret values of that pod."""
+        pod = self._pods.get(uid)
+        return redact_text(text, secret_values(pod)) if pod else text
+
+
+def _write(path: Path, body: bytes) -> None:
+    path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o750, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(body)
+    fresh.rename(path)
