@@ -5,8 +5,8 @@ Each case is one promise of the runtime port. A driver's own test module makes a
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -24,7 +24,7 @@ from tests.runtimes.contract.contract_world import (
     status,
 )
 
-Case: TypeAlias = Callable[[DriverWorld], Awaitable[None]]
+Case: TypeAlias = Callable[[DriverWorld], Coroutine[Any, Any, None]]
 _CASES: list[tuple[Case, frozenset[Ability]]] = []
 
 
@@ -249,7 +249,7 @@ async def what_another_node_made_is_neither_seen_nor_touched(world: DriverWorld)
         assert (await status(ours, container_id)).phase is ContainerPhase.RUNNING
 
 
-async def _refused_or_ignored(call: Awaitable[None]) -> None:
+async def _refused_or_ignored(call: Coroutine[Any, Any, None]) -> None:
     try:
         await call
     except RuntimeFault as fault:

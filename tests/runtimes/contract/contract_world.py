@@ -61,7 +61,7 @@ class DriverWorld(Protocol):
         """Runs until SIGKILL."""
 
     def shell(self, script: str) -> tuple[str, ...]:
-        """Runs a POSIX shell script; only with Ability.PROGRAMS."""
+        """Runs a POSIX shell script, as three words (shell, flag, script); only with Ability.PROGRAMS."""
 
     def missing(self) -> tuple[str, ...]:
         """A command that cannot be started since there is no such program."""

@@ -1,0 +1,85 @@
+"""How far down the engine can set OOM scores, found out once and said once.
+
+Lowering oom_score_adj below one's own takes CAP_SYS_RESOURCE, which engines in containers and rootless ones
+lack; runc then fails with an error that names something else. Looks at the engine's process where it is
+local, and learns from the first failure where it is not.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+_CAP_SYS_RESOURCE: Final = 24
+_WHOLE_RANGE: Final = 4294967295
+_SIGNS: Final = ("can't get final child's PID from pipe", "oom_score_adj")
+
+_log = structlog.get_logger(__name__)
+
+
+class OomFloor:
+    """The lowest OOM score the engine can give; None while nothing speaks against any."""
+
+    def __init__(self) -> None:
+        self._floor: int | None = None
+
+    def look(self, engine_socket: Path | None) -> None:
+        """Looks at the process behind the socket; an engine elsewhere is left to `learn`."""
+        if self._floor is None and engine_socket is not None:
+            floor = floor_of(_process_behind(engine_socket))
+            if floor is not None:
+                self._set(floor)
+
+    def learn(self, message: str, wanted: int) -> bool:
+        """Whether a failed start was due to the score asked for; if so, the next ones are clamped."""
+        if self._floor is not None or wanted >= 0 or not any(sign in message for sign in _SIGNS):
+            return False
+        self._set(0)
+        return True
+
+    def clamp(self, score: int) -> int:
+        """The score, or the lowest that can be had."""
+        return score if self._floor is None else max(score, self._floor)
+
+    def _set(self, floor: int) -> None:
+        self._floor = floor
+        _log.warning(
+            "the Docker engine lacks CAP_SYS_RESOURCE: OOM scores below the floor are raised to it, so that"
+            " Guaranteed and critical pods are not preferred when memory runs out",
+            floor=floor,
+        )
+
+
+def _process_behind(engine_socket: Path) -> Path | None:
+    """The /proc directory of who listens there, None if it cannot be told."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+            peer.settimeout(2)
+            peer.connect(str(engine_socket))
+            size = struct.calcsize("3i")
+            pid, _, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    except OSError:
+        return None
+    return Path("/proc") / str(pid) if pid > 0 else None
+
+
+def floor_of(process: Path | None) -> int | None:
+    """The floor that holds for a process and its children; None if it has none or cannot be seen."""
+    if process is None:
+        return None
+    try:
+        status = dict(
+            line.split(":", 1) for line in (process / "status").read_text().splitlines() if ":" in line
+        )
+        capable = int(status["CapEff"], 16) >> _CAP_SYS_RESOURCE & 1
+        mapped = [int(number) for number in (process / "uid_map").read_text().split()]
+        score = int((process / "oom_score_adj").read_text())
+    except (OSError, ValueError, KeyError):
+        return None
+    if capable and mapped[:3] == [0, 0, _WHOLE_RANGE]:
+        return None
+    return max(0, score)
