@@ -1,4 +1,7 @@
-"""The system's clock. Belongs here: reading it and sleeping by it. May not be here: anything that decides."""
+"""The system's clock.
+
+Belongs here: reading it and sleeping by it. May not be here: anything that decides.
+"""
 
 from __future__ import annotations
 

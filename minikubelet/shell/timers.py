@@ -1,4 +1,7 @@
-"""Timers: WakeAt becomes TimerFired. Belongs here: one timer a slot. May not be here: what is then done."""
+"""Timers: WakeAt becomes TimerFired.
+
+Belongs here: one timer a slot. May not be here: what is then done.
+"""
 
 from __future__ import annotations
 
