@@ -60,7 +60,7 @@ def tagged(tag: str, text: str) -> Scalar:
     if wanted is None:
         raise BadScalar(f"the tag {_short(tag)} is not supported; write plain values")
     if type(value) is not wanted:
-        raise BadScalar(f"{text[:40]!r} is no {kind}, as its tag {_short(tag)} says")
+        raise BadScalar(f"the value is not what its tag {_short(tag)} says")
     return value
 
 
@@ -76,13 +76,13 @@ def _number(text: str) -> Scalar:
         if value in _INTEGERS:
             return value
     if _FLOAT.fullmatch(digits):
-        return _float(text, float(digits))
+        return _float(float(digits))
     if text.lower().lstrip("+-") in (".inf", ".nan"):
         raise BadScalar(f"{text} is not a number that can be used here")
     return text
 
 
-def _float(text: str, value: float) -> int | float:
+def _float(value: float) -> int | float:
     if not math.isfinite(value):
-        raise BadScalar(f"the number {text[:20]} is too large")
+        raise BadScalar("the number is too large; text made of digits needs quotes")
     return int(value) if value.is_integer() and abs(value) < _EXACT else value

@@ -1,0 +1,75 @@
+"""Fields of a pod that are understood and checked but have no effect yet, so that nobody has to find out.
+
+Belongs here: the list, and finding its members in a pod. Take a line out when the field begins to work.
+Fields that concern schedulers only are not listed: on a node they have no effect upstream either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from minikubelet.model.pod import Pod
+
+_OF_CONTAINERS = (
+    "env[].valueFrom",
+    "envFrom",
+    "lifecycle",
+    "livenessProbe",
+    "ports[].hostPort",
+    "readinessProbe",
+    "resizePolicy",
+    "resources.limits",
+    "resources.requests",
+    "resources.claims",
+    "restartPolicyRules",
+    "securityContext",
+    "startupProbe",
+    "volumeDevices",
+    "volumeMounts[].subPathExpr",
+)
+_VOLUMES_HONOURED = ("name", "emptyDir", "hostPath")
+
+NOT_HONOURED: Final = frozenset(
+    (
+        "spec.activeDeadlineSeconds",
+        "spec.dnsConfig",
+        "spec.hostAliases",
+        "spec.hostUsers",
+        "spec.hostnameOverride",
+        "spec.overhead",
+        "spec.readinessGates",
+        "spec.resources",
+        "spec.runtimeClassName",
+        "spec.securityContext",
+        "spec.setHostnameAsFQDN",
+        "spec.volumes[].emptyDir.sizeLimit",
+        *(f"spec.{kind}[].{field}" for kind in ("containers", "initContainers") for field in _OF_CONTAINERS),
+    )
+)
+
+
+def not_honoured(pod: Pod) -> tuple[str, ...]:
+    """Names of fields that a pod, as written, sets in vain; each once."""
+    named: dict[str, None] = {}
+    for path, _ in _fields(msgspec.to_builtins(pod), ""):
+        kind, _, field = path.partition("[].")
+        other_volume = (
+            kind == "spec.volumes" and "." not in field and field and field not in _VOLUMES_HONOURED
+        )
+        if path in NOT_HONOURED or other_volume:
+            named.setdefault(path)
+    return tuple(sorted(named))
+
+
+def _fields(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, child in value.items():
+            here = f"{path}.{key}" if path else str(key)
+            yield here, child
+            yield from _fields(child, here)
+    elif isinstance(value, list | tuple):
+        for child in value:
+            yield from _fields(child, f"{path}[]")
