@@ -52,6 +52,7 @@ class PodOffered(msgspec.Struct, frozen=True, kw_only=True):
 
     `origin` is `web.yaml#0 sha256:…` or the object's resourceVersion. `deletion_at` is in microseconds since
     the epoch, `deletion_grace` in seconds; both are set only for a pod that is being deleted at the API.
+    `finished`: the API server says that it has come to its end, so it is not to be started again.
     """
 
     source: Source
@@ -59,6 +60,7 @@ class PodOffered(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     deletion_at: int | None = None
     deletion_grace: int | None = None
+    finished: bool = False
 
     @property
     def uid(self) -> PodUid:

@@ -23,8 +23,7 @@ from minikubelet.ports.sourceport import (
     SourceFact,
     VerdictsChanged,
 )
-
-SEEN_ANNOTATION = "kubernetes.io/config.seen"
+from minikubelet.wire.podmarks import CONFIG_SEEN
 
 
 class ReadPod(msgspec.Struct, frozen=True):
@@ -208,12 +207,10 @@ def _wanted(
     uid = PodUid(read.pod.metadata.uid)
     before = state.desired.get(slot)
     if before is not None and before.uid == uid:
-        seen = before.pod.metadata.annotations[SEEN_ANNOTATION]
+        seen = before.pod.metadata.annotations[CONFIG_SEEN]
     else:
         seen = state.first_seen.get(uid, now)
-    metadata = replace(
-        read.pod.metadata, annotations={**read.pod.metadata.annotations, SEEN_ANNOTATION: seen}
-    )
+    metadata = replace(read.pod.metadata, annotations={**read.pod.metadata.annotations, CONFIG_SEEN: seen})
     return Desired(
         file=file.name,
         pod=replace(read.pod, metadata=metadata),

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.ports.sourceport import FileStatus, PodOffered, PodRetracted, SourceFact, VerdictsChanged
 from minikubelet.sources.manifestset import (
-    SEEN_ANNOTATION,
     Entry,
     FileReading,
     Ignored,
@@ -18,6 +17,7 @@ from minikubelet.sources.manifestset import (
     advance,
     shown,
 )
+from minikubelet.wire.podmarks import CONFIG_SEEN
 from tests.sources.sources_world import KeepingSink, read_lines
 
 
@@ -123,7 +123,7 @@ def test_renaming_a_file_restarts_nothing() -> None:
     assert folder.sink.retracted == []
     offered = folder.sink.pods["default/web"]
     assert offered.origin.startswith("z#0 ")
-    assert offered.pod.metadata.annotations[SEEN_ANNOTATION] == "t0"
+    assert offered.pod.metadata.annotations[CONFIG_SEEN] == "t0"
 
 
 def test_a_pod_known_from_before_keeps_the_time_it_was_first_seen() -> None:
@@ -131,7 +131,7 @@ def test_a_pod_known_from_before_keeps_the_time_it_was_first_seen() -> None:
     state = ManifestState("/manifests", first_seen={uid: "long ago"})
     state, _ = advance(state, Listing((loaded("a", "web one"),)), now="t9")
     wanted = state.desired[SlotKey("default/web")]
-    assert wanted.pod.metadata.annotations[SEEN_ANNOTATION] == "long ago"
+    assert wanted.pod.metadata.annotations[CONFIG_SEEN] == "long ago"
 
 
 def test_one_pod_twice_in_a_file_counts_once() -> None:
