@@ -1,4 +1,8 @@
-"""Containers of a pod: one type for main and init containers; `restart_policy` tells sidecars."""
+"""Containers of a pod: one type for main and init containers; `restart_policy` tells sidecars.
+
+Belongs here: the container and what only it has. May not be here: environment, probes, security contexts,
+which have modules of their own, or any rule.
+"""
 
 from __future__ import annotations
 

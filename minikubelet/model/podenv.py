@@ -1,4 +1,7 @@
-"""Environment of a container: literal values, and references to where a value comes from."""
+"""Environment of a container: literal values, and references to where a value comes from.
+
+Belongs here: the references. May not be here: how they are resolved.
+"""
 
 from __future__ import annotations
 

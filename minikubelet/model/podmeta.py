@@ -1,4 +1,7 @@
-"""Identity of API objects: ObjectMeta and OwnerReference, nothing of what they describe."""
+"""Identity of API objects: ObjectMeta and OwnerReference.
+
+Belongs here: what all kinds of objects share. May not be here: anything of what they describe.
+"""
 
 from __future__ import annotations
 

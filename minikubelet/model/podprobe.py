@@ -1,4 +1,7 @@
-"""What is asked of a running container: probes and lifecycle hooks with their handlers."""
+"""What is asked of a running container: probes and lifecycle hooks with their handlers.
+
+Belongs here: questions and their timing. May not be here: asking them, or counting answers.
+"""
 
 from __future__ import annotations
 

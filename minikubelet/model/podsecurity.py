@@ -1,4 +1,7 @@
-"""Security contexts of pods and containers; how they are merged is the core's business, not this module's."""
+"""Security contexts of pods and containers.
+
+Belongs here: the settings as written. May not be here: how a container's and its pod's are merged.
+"""
 
 from __future__ import annotations
 

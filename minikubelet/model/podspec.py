@@ -1,4 +1,8 @@
-"""The specification of a pod and what it says of placement, names and tolerations."""
+"""The specification of a pod and what it says of placement, names and tolerations.
+
+Belongs here: fields of the pod as a whole. May not be here: containers and volumes, which have modules of
+their own.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Volumes of a pod: those that this agent mounts as types, the others carried as they are."""
+"""Volumes of a pod: those that this agent mounts as types, the others carried as they are.
+
+Belongs here: what a volume is made from. May not be here: making one.
+"""
 
 from __future__ import annotations
 

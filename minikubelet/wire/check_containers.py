@@ -1,4 +1,8 @@
-"""Rules for containers: names, images, ports, mounts, resources, security."""
+"""Rules for containers: names, images, ports, mounts, resources, security.
+
+Belongs here: rules of one container and of several together. May not be here: variables, probes and
+security contexts, which have modules of their own.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Rules for variables and for references to fields and resources of the pod itself."""
+"""Rules for variables and for references to fields and resources of the pod itself.
+
+Belongs here: which references there are. May not be here: values, which may be secrets and are never shown.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Rules for probes and lifecycle hooks: one handler, ports, thresholds."""
+"""Rules for probes and lifecycle hooks: one handler, ports, thresholds.
+
+Belongs here: what a handler needs. May not be here: which containers may have probes (`check_containers`).
+"""
 
 from __future__ import annotations
 

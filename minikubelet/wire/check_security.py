@@ -1,4 +1,7 @@
-"""Rules for the security contexts of pods and containers."""
+"""Rules for the security contexts of pods and containers.
+
+Belongs here: rules on values. May not be here: whether this node allows what is asked for.
+"""
 
 from __future__ import annotations
 

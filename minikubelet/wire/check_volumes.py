@@ -1,4 +1,8 @@
-"""Rules for volumes: names, exactly one source, paths that stay inside."""
+"""Rules for volumes: names, exactly one source, paths that stay inside.
+
+Belongs here: rules on the volumes of a pod. May not be here: mounts (`check_containers`), or what static
+pods may not refer to (`check_static`).
+"""
 
 from __future__ import annotations
 

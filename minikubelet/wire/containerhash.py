@@ -1,4 +1,7 @@
-"""The hash by which a running container is known to be the one that is wanted."""
+"""The hash by which a running container is known to be the one that is wanted.
+
+Belongs here: that one function. May not be here: hashes of pods (`staticpod`).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Go's durations (`1h30m`, `20s`, `100ms`) as seconds, the form in which the kubelet's settings have them."""
+"""Go's durations (`1h30m`, `20s`, `100ms`) as seconds, the form in which the kubelet's settings have them.
+
+Belongs here: their grammar. May not be here: which field is one (`model.settings`).
+"""
 
 from __future__ import annotations
 

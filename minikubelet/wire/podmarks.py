@@ -1,4 +1,7 @@
-"""Annotations by which kubelets, API servers and tools recognise static and mirror pods."""
+"""Annotations by which kubelets, API servers and tools recognise static and mirror pods.
+
+Belongs here: keys of annotations. May not be here: their values.
+"""
 
 from __future__ import annotations
 

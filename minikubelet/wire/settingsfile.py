@@ -30,7 +30,8 @@ _ZERO_IS_UNSET = (
 _AT_LEAST: dict[str, float] = {
     "fileCheckFrequency": 0, "syncFrequency": 0, "maxPods": 0, "containerLogMaxSize": 0,
     "containerLogMaxFiles": 2, "containerLogMonitorInterval": 1, "runtimeRequestTimeout": 0,
-    "maxParallelImagePulls": 1, "nodeStatusUpdateFrequency": 0, "nodeStatusReportFrequency": 0, "nodeLeaseDurationSeconds": 0,
+    "maxParallelImagePulls": 1,
+    "nodeStatusUpdateFrequency": 0, "nodeStatusReportFrequency": 0, "nodeLeaseDurationSeconds": 0,
     "shutdownGracePeriod": 0, "shutdownGracePeriodCriticalPods": 0,
 }  # fmt: skip
 
