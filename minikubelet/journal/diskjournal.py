@@ -51,6 +51,7 @@ class DiskJournal:
         self._health = JournalHealth(bool(prepared.problem), prepared.problem)
         self._wanted = True
         self._closed = False
+        self._stopped = ""  # by a bug, or with the loop: says which
 
     @classmethod
     def open(
@@ -78,8 +79,8 @@ class DiskJournal:
         findings = prepared.findings
         for sentence in findings.survey.damage:
             _log.warning("journal damage", found=sentence)
-        if journal.health.degraded:
-            _log.error("journal degraded: records are only held in memory", reason=journal.health.reason)
+        if prepared.problem:
+            _log.error("journal degraded: records are only held in memory", reason=prepared.problem)
         return OpenedJournal(journal, findings.survey, findings.snapshot, records_of(findings.parts))
 
     @property
@@ -99,8 +100,7 @@ class DiskJournal:
 
     def append(self, records: Sequence[Record]) -> None:
         """Take records in; see `ports.Journal`."""
-        if self._closed:
-            raise RuntimeError("the journal is closed")
+        self._usable()
         payloads = []
         for seq, record in enumerate(records, self._next_seq):
             if record.seq != seq:
@@ -110,20 +110,22 @@ class DiskJournal:
         self._queued_bytes += sum(map(len, payloads))
         self._next_seq += len(payloads)
         if self._health.degraded and self._queued_bytes > self._patience.held_bytes:
-            self._let_go()
+            _log.error("journal holds too much in memory: records are lost", records=len(self._queue))
+            self._queue.clear()
+            self._queued_bytes, self._overflowed = 0, True
         if payloads and self._timer is None:
             self._arm(self._retry_in if self._health.degraded else self._patience.flush_after)
 
-    def _let_go(self) -> None:
-        _log.error("journal holds too much in memory: records are lost", records=len(self._queue))
-        self._queue.clear()
-        self._queued_bytes, self._overflowed = 0, True
+    def _usable(self) -> None:
+        if self._stopped or self._closed:
+            raise RuntimeError(self._stopped or "the journal is closed")
 
     async def commit(self) -> None:
         """Return once everything appended so far is durable; see `ports.Journal`."""
         target = self._next_seq - 1
         if target <= self._durable or self._health.degraded:
             return
+        self._usable()
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append((target, waiter))
         self._kick()
@@ -131,10 +133,11 @@ class DiskJournal:
 
     async def begin_segment(self, snapshot: bytes, seq: int) -> None:
         """Start a new segment with the state after record `seq`; see `ports.Journal`."""
+        self._usable()
         if not self._taken <= seq < self._next_seq:
             raise ValueError(
-                f"a snapshot of record {seq} comes too late or too early: {self._taken} is written,"
-                f" {self._next_seq - 1} appended; take it and hand it over without awaiting in between"
+                f"a snapshot of record {seq} comes too late or too early: {self._taken} is written, "
+                f"{self._next_seq - 1} appended; take it and hand it over without awaiting in between"
             )
         head = Snapshot(seq, snapshot)
         check_snapshot(head)
@@ -149,11 +152,10 @@ class DiskJournal:
         if self._closed:
             return
         self._closed = True
-        if self._drain is not None and not self._drain.done():
-            await asyncio.wait([self._drain])
-        self._kick()
         if self._drain is not None:
             await asyncio.wait([self._drain])
+        if not self._stopped:
+            await asyncio.wait([self._kick()])
         for timer in (self._timer, self._reminder):
             if timer is not None:
                 timer.cancel()
@@ -170,13 +172,14 @@ class DiskJournal:
         self._timer = None
         self._kick()
 
-    def _kick(self) -> None:
+    def _kick(self) -> asyncio.Task[None]:
         if self._drain is None or self._drain.done():
             self._drain = asyncio.get_running_loop().create_task(self._write_all(), name="journal")
+        return self._drain
 
     async def _write_all(self) -> None:
         """Hand group after group to the thread until nothing is left or the disk refuses."""
-        loop = asyncio.get_running_loop()
+        switched: list[asyncio.Future[None]] = []
         try:
             while self._queue or self._switch is not None:
                 switch, self._switch = self._switch, None
@@ -186,13 +189,15 @@ class DiskJournal:
                     self._ask("records were lost while the disk refused")
                     self._refused(group, self._health.reason)
                     break
-                outcome = await loop.run_in_executor(self._worker, self._write, group, switch)
+                outcome = await asyncio.get_running_loop().run_in_executor(
+                    self._worker, self._write, group, switch
+                )
                 self._settle(group, switch, outcome)
                 _wake(switched)
                 if outcome.failed:
                     break
         except BaseException as error:
-            self._fail_waiters(error)
+            self._fail_waiters(error, switched)
             raise
 
     def _take(self, last: int) -> Group | None:
@@ -234,8 +239,7 @@ class DiskJournal:
         self._announce(outcome, begun=switch is not None)
 
     def _announce(self, outcome: WriteOutcome, *, begun: bool) -> None:
-        recovered = self._health.degraded
-        if recovered:
+        if recovered := self._health.degraded:
             _log.warning("journal writes to the disk again", durable=self._durable)
             self._tell(JournalHealth())
         if outcome.postponed:
@@ -280,11 +284,12 @@ class DiskJournal:
         if self.on_health is not None:
             self.on_health(health)
 
-    def _fail_waiters(self, error: BaseException) -> None:
+    def _fail_waiters(self, error: BaseException, switched: list[asyncio.Future[None]]) -> None:
         """A bug in writing, or the end of the loop: nobody may wait for ever."""
-        for waiter in [*(waiter for _, waiter in self._waiters), *self._switched]:
-            if not waiter.done():
-                waiter.set_exception(RuntimeError(f"the journal stopped: {error!r}"))
+        self._stopped = f"the journal stopped: {error!r}"
+        waiting = [*(waiter for _, waiter in self._waiters), *self._switched, *switched]
+        for waiter in [waiter for waiter in waiting if not waiter.done()]:
+            waiter.set_exception(RuntimeError(self._stopped))
         self._waiters.clear()
         self._switched.clear()
 

@@ -34,7 +34,7 @@ class FileOps(Protocol):
         """The first `limit` bytes of a file, or all."""
 
     def create(self, path: Path) -> int:
-        """A descriptor of a new empty file (0600), open for appending."""
+        """A descriptor of a new empty file (0600), open for appending, in place of one of that name."""
 
     def write(self, fd: int, data: bytes) -> int:
         """Write some of the bytes; returns how many."""
@@ -87,8 +87,9 @@ class RealFileOps:
             return file.read(limit)
 
     def create(self, path: Path) -> int:
-        """A descriptor of a new empty file (0600), open for appending."""
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        """A descriptor of a new empty file (0600), open for appending; what had the name is removed first."""
+        path.unlink(missing_ok=True)  # never the same file again: the kernel may have given up pages of it
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def write(self, fd: int, data: bytes) -> int:
         """Write some of the bytes; returns how many."""

@@ -100,6 +100,12 @@ class OpenSegment:
         with suppress(OSError):
             self._ops.close(self._fd)
 
+    def discard(self) -> None:
+        """Let go of a file that did not come to be a segment."""
+        self.close()
+        with suppress(OSError):
+            self._ops.unlink(self._temporary)
+
 
 class SegmentStore:
     """The segments of one directory, from the side that writes.
@@ -178,7 +184,7 @@ class SegmentStore:
         try:
             tail = segment.begin(header, snapshot, group)
         except OSError:
-            segment.close()
+            segment.discard()
             raise
         self._drop()
         self._open = segment

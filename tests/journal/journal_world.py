@@ -1,7 +1,6 @@
 """What the journal's tests share: records, files in memory, disks that fail, and journals to open."""
 
 import errno
-import fcntl
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -21,11 +20,11 @@ HERE = Path("/journal")
 EAGER = Patience(flush_after=0.01, retry_first=0.01, retry_most=0.05)
 
 
-def record(seq: int, text: str = "x") -> Record:
+def record(seq: int, text: str = "") -> Record:
     """A small event or command."""
-    body = msgspec.json.encode({"n": seq, "t": text})
+    body = msgspec.json.encode({"n": seq, "t": text} if text else seq)
     kind = RecordKind.COMMAND if seq % 3 == 0 else RecordKind.EVENT
-    return Record(seq, kind, 1_000_000 + seq, msgspec.Raw(body), (seq - 1,) if seq % 3 == 0 else ())
+    return Record(seq, kind, seq, msgspec.Raw(body), (seq - 1,) if seq % 3 == 0 else ())
 
 
 def numbered(first: int, last: int) -> list[Record]:
@@ -108,22 +107,23 @@ class FilesInMemory(RealFileOps):
 class FailingDisk(RealFileOps):
     """The real disk, whose operations fail as told; `calls` counts those of each name.
 
-    `broken` maps an operation to the errno it fails with; `torn` lets a failing write put half its bytes.
-    `synced` are the inodes of each fdatasync, `failed` those on which a write or sync failed.
+    `broken` maps an operation to the errno it fails with, `once` names those that then heal by themselves;
+    `torn` lets a failing write put half its bytes down. `touched_after_failure` counts the writes and syncs
+    of a file in which one had failed before.
     """
 
     def __init__(self) -> None:
         self.broken: dict[str, int] = {}
+        self.once: set[str] = set()
         self.torn = False
         self.calls: Counter[str] = Counter()
-        self.synced: list[int] = []
-        self.failed: set[int] = set()
         self.touched_after_failure = 0
+        self._failed: set[int] = set()  # descriptors
 
     def _call(self, name: str, path: Path | None = None) -> None:
         self.calls[name] += 1
         if name in self.broken:
-            code = self.broken[name]
+            code = self.broken.pop(name) if name in self.once else self.broken[name]
             raise OSError(code, os.strerror(code), *([] if path is None else [str(path)]))
 
     def read_only(self) -> None:
@@ -147,24 +147,23 @@ class FailingDisk(RealFileOps):
 
     def create(self, path: Path) -> int:
         self._call("create", path)
-        return super().create(path)
+        fd = super().create(path)
+        self._failed.discard(fd)
+        return fd
 
     def write(self, fd: int, data: bytes) -> int:
-        inode = os.fstat(fd).st_ino
-        self.touched_after_failure += inode in self.failed
+        self.touched_after_failure += fd in self._failed
         if "write" in self.broken:
-            self.failed.add(inode)
+            self._failed.add(fd)
             if self.torn:
                 super().write(fd, data[: len(data) // 2])
         self._call("write")
         return super().write(fd, data)
 
     def fdatasync(self, fd: int) -> None:
-        inode = os.fstat(fd).st_ino
-        self.touched_after_failure += inode in self.failed
-        self.synced.append(inode)
+        self.touched_after_failure += fd in self._failed
         if "fdatasync" in self.broken:
-            self.failed.add(inode)
+            self._failed.add(fd)
         self._call("fdatasync")
         super().fdatasync(fd)
 
@@ -180,18 +179,10 @@ class FailingDisk(RealFileOps):
         self._call("truncate", path)
         super().truncate(path, length)
 
+    def sync_directory(self, path: Path) -> None:
+        self._call("sync_directory", path)
+        super().sync_directory(path)
+
     def lock(self, path: Path) -> int:
         self._call("lock", path)
         return super().lock(path)
-
-
-def is_locked(path: Path) -> bool:
-    """Whether somebody holds a lock file."""
-    fd = os.open(path, os.O_RDWR)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
