@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -162,7 +162,7 @@ class ProcessRuntime:
         """One container."""
         return await asyncio.to_thread(self._store.look, container_id)
 
-    def events(self) -> AsyncIterator[RuntimeEvent]:
+    def events(self) -> AsyncGenerator[RuntimeEvent, None]:
         """Hints at once when a supervisor ends, and after each change made through this driver."""
         return self._hints.listen()
 

@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from minikubelet.model.ids import PodUid
 from minikubelet.model.observed import ObservedContainer, ObservedPod
 from minikubelet.ports.runtimeport import ContainerConfig, RuntimeFault, SandboxConfig
@@ -76,8 +78,7 @@ class ProcessStore:
         """The sandbox is not ready from now on."""
         path = self.directory(record.id)
         if path is not None and not record.stopped:
-            fields = {name: getattr(record, name) for name in record.__struct_fields__}
-            stopped = SandboxRecord(**{**fields, "stopped": True})
+            stopped = replace(record, stopped=True)
             processrecords.write_record(path / processrecords.SANDBOX, stopped)
 
     def make_container(self, sandbox_id: str, config: ContainerConfig) -> str:
