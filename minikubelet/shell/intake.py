@@ -51,7 +51,8 @@ class Intake:
         elif isinstance(fact, VerdictsChanged):
             self.verdicts = fact.verdicts
         elif isinstance(fact, MirrorOffered):
-            self._outbox.mirror_seen(slot_key(fact.namespace, fact.name), fact.uid, fact.hash)
+            slot = slot_key(fact.namespace, fact.name)
+            self._outbox.mirror_seen(slot, fact.uid, fact.hash, deleting=fact.deleting)
         elif isinstance(fact, MirrorRetracted):
             self._outbox.mirror_gone(slot_key(fact.namespace, fact.name), fact.uid)
         await self._inbox.offer(to_event(fact))

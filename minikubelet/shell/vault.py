@@ -16,6 +16,7 @@ import structlog
 from minikubelet.model.ids import PodUid
 from minikubelet.model.pod import Pod
 from minikubelet.shell.podpaths import PodPaths
+from minikubelet.wire.podmarks import CONFIG_SEEN
 from minikubelet.wire.redaction import redact_text, secret_values
 
 _log = structlog.get_logger()
@@ -25,7 +26,7 @@ class Vault:
     """Full pods by uid. What a stop of the machine takes from the disk, the sources give again."""
 
     def __init__(self, paths: PodPaths) -> None:
-        self._paths = paths
+        self.paths = paths
         self._pods: dict[PodUid, Pod] = {}
         self._serials: dict[PodUid, int] = {}
         self._serial = 0
@@ -33,7 +34,7 @@ class Vault:
     def load(self) -> None:
         """Read what an earlier life of the agent kept; a file that cannot be read is said and left alone."""
         decoder = msgspec.json.Decoder(Pod)
-        for file in sorted(self._paths.pods().glob("*/pod.json")):
+        for file in sorted(self.paths.pods().glob("*/pod.json")):
             try:
                 self._pods[PodUid(file.parent.name)] = decoder.decode(file.read_bytes())
             except (OSError, msgspec.DecodeError) as error:
@@ -42,6 +43,11 @@ class Vault:
     def get(self, uid: PodUid) -> Pod | None:
         """The full pod of that uid."""
         return self._pods.get(uid)
+
+    def first_seen(self) -> dict[PodUid, str]:
+        """When each static pod was seen first, as its annotation says."""
+        seen = {uid: pod.metadata.annotations.get(CONFIG_SEEN, "") for uid, pod in self._pods.items()}
+        return {uid: text for uid, text in seen.items() if text}
 
     def serial(self, uid: PodUid) -> int:
         """A number that changes whenever the pod is stored."""
@@ -56,7 +62,7 @@ class Vault:
             return
         self._pods[uid] = pod
         try:
-            await anyio.to_thread.run_sync(_write, self._paths.definition(uid), msgspec.json.encode(pod))
+            await anyio.to_thread.run_sync(_write, self.paths.definition(uid), msgspec.json.encode(pod))
         except OSError as error:
             _log.warning("a pod definition cannot be kept on disk", pod=pod.metadata.name, error=str(error))
 

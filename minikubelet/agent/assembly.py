@@ -1,0 +1,175 @@
+"""Assembly: the parts of one life of the agent, put together.
+
+Belongs here: construction and wiring. May not be here: what any part does, or when the life ends
+(`lifetime`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+
+import msgspec
+
+from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream
+from minikubelet.agent.agentview import AgentView
+from minikubelet.core.commands import Decision
+from minikubelet.core.events import AgentStarted, AnyEvent
+from minikubelet.core.reducer import Reducer
+from minikubelet.core.state import Generation
+from minikubelet.journal.diskjournal import DiskJournal
+from minikubelet.model.ids import PodUid, SlotKey, Source
+from minikubelet.ports.clockport import Clock
+from minikubelet.ports.journalport import Journal, JournalLockedError, Retention
+from minikubelet.ports.outboxport import Outbox
+from minikubelet.ports.runtimeport import Runtime
+from minikubelet.shell.dispatcher import Dispatcher
+from minikubelet.shell.effects import Effects
+from minikubelet.shell.eventlog import EventLog
+from minikubelet.shell.images import Images
+from minikubelet.shell.inbox import Inbox
+from minikubelet.shell.intake import Intake
+from minikubelet.shell.limiter import Limiter
+from minikubelet.shell.loop import Loop
+from minikubelet.shell.observer import Observer
+from minikubelet.shell.podconfig import NodeSide, PodConfigMaker
+from minikubelet.shell.recovery import recover
+from minikubelet.shell.relook import Relook
+from minikubelet.shell.timers import Timers
+from minikubelet.shell.vault import Vault
+from minikubelet.shell.volumes import Volumes
+from minikubelet.wire.records import CORE_VERSION, schema_hash
+
+STARTS_AT_ONCE = 4
+"""how many starts an engine is given at first on any machine; the limiter goes on from there"""
+
+
+class StateView:
+    """What the observer has to know of the state."""
+
+    def __init__(self, reducer: Reducer) -> None:
+        self._reducer = reducer
+
+    def seq(self) -> int:
+        """The seq of the last event taken in."""
+        return self._reducer.seq
+
+    def on_runtime(self) -> Mapping[PodUid, SlotKey]:
+        """The pods with a sandbox or a running container."""
+        every = (gen for slot in self._reducer.slots.values() for gen in slot.generations)
+        return {gen.uid: gen.slot for gen in every if _on_runtime(gen)}
+
+
+def _on_runtime(gen: Generation) -> bool:
+    return gen.sandbox is not None or any(record.running for record in gen.containers.values())
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a life consists of; each with `run` goes on until cancelled."""
+
+    loop: Loop
+    dispatcher: Dispatcher
+    observer: Observer
+    timers: Timers
+    journal: Journal
+    intake: Intake
+    view: AgentView
+    damage: tuple[str, ...]
+    recovered: int
+
+
+def open_journal(plan: AgentPlan, boot: str) -> tuple[Journal, Reducer, tuple[str, ...], int]:
+    """The journal, the state it leads to, what was wrong with it, and the events it took; StartFault."""
+    journal = plan.settings.agent.journal
+    limits = Retention(journal.max_size, int(journal.max_age), journal.segment_size)
+    try:
+        opened = DiskJournal.open(
+            plan.places.journal,
+            node=plan.node_name,
+            boot=boot,
+            core_version=CORE_VERSION,
+            schema_hash=schema_hash(),
+            settings={"staticPodNamespace": plan.settings.agent.static_pod_namespace},
+            limits=limits,
+        )
+    except JournalLockedError as error:
+        raise StartFault(str(error)) from error
+    recovered = recover(opened)
+    return opened.journal, recovered.reducer, recovered.damage, recovered.events
+
+
+def assemble(plan: AgentPlan, runtime: Runtime, outbox: Outbox, vault: Vault, clock: Clock) -> Parts:
+    """Put a life together; nothing runs yet. Raises StartFault."""
+    boot = f"{os.getpid()}-{clock.now()}"
+    journal, reducer, damage, recovered = open_journal(plan, boot)
+    inbox = Inbox()
+    observer = Observer(runtime, clock, StateView(reducer), inbox.put)
+    timers = Timers(clock, inbox.put)
+    dispatcher = Dispatcher(_effects(plan, runtime, vault), timers, outbox, inbox.put)
+    intake = Intake(vault, inbox, outbox)
+    relook = Relook(reducer, observer.look)
+    event_log = EventLog()
+
+    def seen(seq: int, event: AnyEvent, decisions: list[Decision]) -> None:
+        event_log.seen(seq, event, decisions)
+        relook.seen(seq, event)
+
+    loop = Loop(reducer, journal, inbox, clock, dispatch=dispatcher.dispatch, seen=seen)
+    view = AgentView(plan, reducer, journal=journal, intake=intake, observer=observer, runtime=runtime)
+    inbox.put(_started(plan, boot, runtime))
+    return Parts(
+        loop=loop,
+        dispatcher=dispatcher,
+        observer=observer,
+        timers=timers,
+        journal=journal,
+        intake=intake,
+        view=view,
+        damage=damage,
+        recovered=recovered,
+    )
+
+
+def _started(plan: AgentPlan, boot: str, runtime: Runtime) -> AgentStarted:
+    sources = []
+    if plan.places.manifests is not None:
+        sources.append(Source.FILE)
+    if plan.upstream is not Upstream.NONE:
+        sources.append(Source.API)
+    return AgentStarted(
+        node=plan.node_name,
+        boot=boot,
+        sources=tuple(sources),
+        has_api=plan.upstream is not Upstream.NONE,
+        runtime=runtime.info.name,
+        node_ips=plan.node_ips,
+        static_namespace=plan.settings.agent.static_pod_namespace,
+    )
+
+
+def _effects(plan: AgentPlan, runtime: Runtime, vault: Vault) -> Effects:
+    kubelet, paths = plan.settings.kubelet, vault.paths
+    node = NodeSide(
+        name=plan.node_name,
+        ips=plan.node_ips,
+        cluster_dns=kubelet.cluster_dns,
+        cluster_domain=kubelet.cluster_domain,
+        pids_limit=max(0, kubelet.pod_pids_limit),
+        memory=_memory(),
+        cpus=os.cpu_count() or 1,
+    )
+    parallel = 1 if kubelet.serialize_image_pulls else kubelet.max_parallel_image_pulls or 16
+    most = plan.settings.agent.max_concurrent_runtime_calls
+    return Effects(
+        runtime,
+        PodConfigMaker(node, paths, Volumes(paths)),
+        Images(runtime, parallel),
+        vault=vault,
+        paths=paths,
+        limiter=Limiter(STARTS_AT_ONCE, most, time.monotonic),
+    )
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

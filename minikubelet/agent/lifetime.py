@@ -1,0 +1,158 @@
+"""Lifetime: one life of the agent, from its first line to its exit code.
+
+Belongs here: order of start and end, signals, the lines that say where things are. May not be here: how
+the parts are wired (`assembly`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine
+
+import structlog
+
+from minikubelet.agent.agentlogging import configure_logging
+from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream, make_plan
+from minikubelet.agent.assembly import Parts, assemble
+from minikubelet.agent.livetable import LiveTable
+from minikubelet.agent.locallogs import log_handler
+from minikubelet.agent.reports import Reports, reporting
+from minikubelet.agent.runtimechoice import choose_runtime
+from minikubelet.agent.upstream import reach_api
+from minikubelet.apiclient.apirequests import ApiClient
+from minikubelet.nodeapi.localapi import serve_local
+from minikubelet.ports.runtimeport import Runtime, RuntimeFault
+from minikubelet.shell.podpaths import PodPaths
+from minikubelet.shell.systemclock import SystemClock
+from minikubelet.shell.vault import Vault
+from minikubelet.sources.apisource import ApiSource
+from minikubelet.sources.filesource import FileSource
+from minikubelet.sources.manifestreading import manifest_reader
+
+_log = structlog.get_logger()
+
+
+def run(options: argparse.Namespace) -> int:
+    """`minikubelet run`: 0 after a signal, 1 when the agent failed, 2 when it could not start as told."""
+    configure_logging(options.verbosity)
+    try:
+        plan = make_plan(options)
+        return asyncio.run(_live(plan))
+    except StartFault as fault:
+        sys.stderr.write(f"minikubelet: {fault}\n")
+        return 2
+
+
+async def _live(plan: AgentPlan) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    _make_places(plan)
+    for warning in plan.warnings:
+        _log.warning(warning)
+    clock = SystemClock()
+    runtime, why = choose_runtime(plan, clock)
+    await _connect(runtime)
+    _log.info("runtime chosen", runtime=runtime.info.name, version=runtime.info.version, why=why)
+    vault = Vault(PodPaths(plan.places.root, plan.places.logs))
+    vault.load()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(runtime.aclose)
+        client = await stack.enter_async_context(reach_api(plan, log_handler(plan.places.logs)))
+        reports = reporting(client, vault)
+        parts = assemble(plan, runtime, reports.outbox, vault, clock)
+        stack.push_async_callback(parts.journal.close)
+        stack.callback(parts.timers.cancel_all)
+        await stack.enter_async_context(_local(plan, parts))
+        _announce(plan, parts)
+        await _until(stopping, _tasks(plan, parts, reports, client, vault))
+    _log.info("stopped; containers go on")
+    return 0
+
+
+def _make_places(plan: AgentPlan) -> None:
+    for directory in (plan.places.root, plan.places.root / "pods"):
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartFault(
+                f"the state directory {directory} cannot be made: {error.strerror}; "
+                "name another with --root-dir"
+            ) from error
+    try:
+        plan.places.root.chmod(0o700)
+        plan.places.logs.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartFault(f"{error.filename} cannot be used: {error.strerror}") from error
+
+
+async def _connect(runtime: Runtime) -> None:
+    """Reach the engine once; one that does not answer yet is tried again by the observer."""
+    try:
+        await runtime.connect()
+    except RuntimeFault as fault:
+        if not fault.unreachable:
+            raise StartFault(f"the container runtime cannot be used: {fault.message}") from fault
+        _log.warning("the container runtime does not answer yet", error=fault.message)
+
+
+@contextlib.asynccontextmanager
+async def _local(plan: AgentPlan, parts: Parts) -> AsyncIterator[None]:
+    try:
+        async with serve_local(plan.places.socket, parts.view):
+            yield
+    except OSError as error:
+        raise StartFault(f"the socket {plan.places.socket} cannot be made: {error}") from error
+
+
+def _announce(plan: AgentPlan, parts: Parts) -> None:
+    for sentence in parts.damage:
+        _log.warning("journal", found=sentence)
+    _log.info("journal", path=str(plan.places.journal), events=parts.recovered)
+    _log.info("manifests", path=str(plan.places.manifests) if plan.places.manifests else "none")
+    _log.info("container logs", path=str(plan.places.logs))
+    if plan.upstream is Upstream.EMBEDDED:
+        sys.stdout.write(f"kubectl --kubeconfig {plan.places.kubeconfig} get pods -A\n")
+        sys.stdout.flush()
+
+
+def _tasks(
+    plan: AgentPlan, parts: Parts, reports: Reports, client: ApiClient | None, vault: Vault
+) -> list[Coroutine[object, object, None]]:
+    tasks: list[Coroutine[object, object, None]] = [
+        parts.loop.run(),
+        parts.dispatcher.run(),
+        parts.observer.run(),
+        *reports.running,
+    ]
+    if plan.places.manifests is not None:
+        settings = plan.settings
+        reader = manifest_reader(node_name=plan.node_name, namespace=settings.agent.static_pod_namespace)
+        source = FileSource(
+            plan.places.manifests,
+            reader,
+            now=SystemClock().now,
+            frequency=settings.kubelet.file_check_frequency,
+            first_seen=vault.first_seen(),
+        )
+        tasks.append(source.run(parts.intake))
+    if client is not None:
+        seen = reports.outbox.status_seen
+        tasks.append(ApiSource(client, plan.node_name, status_seen=seen).run(parts.intake))
+    if sys.stdout.isatty():
+        tasks.append(LiveTable(parts.view.pods, sys.stdout).run())
+    return tasks
+
+
+async def _until(stopping: asyncio.Event, tasks: list[Coroutine[object, object, None]]) -> None:
+    """Run all tasks until a signal; one that fails is a bug and ends the agent loudly."""
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(task) for task in tasks]
+        await stopping.wait()
+        for task in running:
+            task.cancel()

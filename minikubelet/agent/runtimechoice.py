@@ -1,0 +1,89 @@
+"""The choice of a runtime driver by the scheme of `containerRuntimeEndpoint`.
+
+Belongs here: which driver, and the sentence that says why. May not be here: what a driver does.
+Drivers are imported when they are chosen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from minikubelet.agent.agentplan import AgentPlan, StartFault
+from minikubelet.ports.clockport import Clock
+from minikubelet.ports.runtimeport import Runtime
+
+DOCKER_SOCKET = Path("/var/run/docker.sock")
+
+
+class Choice(NamedTuple):
+    """The driver, and why it was chosen."""
+
+    runtime: Runtime
+    why: str
+
+
+def choose_runtime(plan: AgentPlan, clock: Clock) -> Choice:
+    """The driver for the plan's endpoint; raises StartFault for one that there is no driver for."""
+    if not plan.endpoint:
+        if _answers(DOCKER_SOCKET):
+            return Choice(_docker(plan, f"unix://{DOCKER_SOCKET}"), f"its socket {DOCKER_SOCKET} answers")
+        return Choice(_process(plan), f"no Docker answers at {DOCKER_SOCKET}")
+    parts = urlsplit(plan.endpoint)
+    why = f"containerRuntimeEndpoint is {plan.endpoint}"
+    match parts.scheme:
+        case "docker":
+            path = parts.path or str(DOCKER_SOCKET)
+            host = f"tcp://{parts.netloc}" if parts.netloc else f"unix://{path}"
+            return Choice(_docker(plan, host), why)
+        case "process":
+            return Choice(_process(plan), why)
+        case "simulated":
+            return Choice(_simulated(parts.query, clock), why)
+        case "unix":
+            raise StartFault(
+                f"containerRuntimeEndpoint {plan.endpoint}: there is no CRI driver yet; use docker://PATH, "
+                "process:// or simulated://"
+            )
+        case _:
+            raise StartFault(
+                f"containerRuntimeEndpoint {plan.endpoint}: unknown scheme {parts.scheme!r}; use "
+                "docker://PATH, process:// or simulated://"
+            )
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        probe.settimeout(2)
+        probe.connect(str(path))
+        return True
+    return False
+
+
+def _docker(plan: AgentPlan, host: str) -> Runtime:
+    from minikubelet.runtimes.docker.dockerruntime import DockerRuntime  # noqa: PLC0415 - only when chosen
+
+    pause = plan.settings.agent.pause_image or None
+    return DockerRuntime(host, node=plan.node_name, state_dir=plan.places.root, pause_image=pause)
+
+
+def _process(plan: AgentPlan) -> Runtime:
+    from minikubelet.runtimes.process.processruntime import ProcessRuntime  # noqa: PLC0415 - only when chosen
+
+    return ProcessRuntime(plan.places.root, node=plan.node_name, ip=plan.node_ips[0])
+
+
+def _simulated(query: str, clock: Clock) -> Runtime:
+    from minikubelet.runtimes.simulated.simulatedruntime import (  # noqa: PLC0415 - only when chosen
+        SimulatedRuntime,
+        read_options,
+    )
+
+    try:
+        options = read_options({key: values[-1] for key, values in parse_qs(query).items()})
+    except ValueError as error:
+        raise StartFault(f"containerRuntimeEndpoint simulated://?{query}: {error}") from error
+    return SimulatedRuntime(options, clock)

@@ -1,0 +1,38 @@
+"""`minikubelet apiserver`: the stub API server alone.
+
+Belongs here: options, the lines it prints, the exit code. May not be here: serving (`stubapi`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from minikubelet.agent.agentlogging import configure_logging
+from minikubelet.stubapi.stubalone import serve_alone
+from minikubelet.stubapi.stubserver import StubServer
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 after a signal, 2 when it cannot start as told."""
+    configure_logging(0)
+    root: Path = options.default_journal.parent
+    kubeconfig: Path = options.write_kubeconfig or root / "kubeconfig"
+
+    def told(server: StubServer) -> None:
+        sys.stdout.write(f"serving on {server.url}\nkubectl --kubeconfig {kubeconfig} get pods -A\n")
+        sys.stdout.flush()
+
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        asyncio.run(
+            serve_alone(
+                root / "apiserver", options.bind_address, options.secure_port, kubeconfig, on_started=told
+            )
+        )
+    except OSError as error:
+        sys.stderr.write(f"minikubelet: the API server cannot start: {error}\n")
+        return 2
+    return 0

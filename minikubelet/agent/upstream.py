@@ -1,0 +1,98 @@
+"""Upstream: the API server that an agent reports to: embedded, joined, or none.
+
+Belongs here: starting the embedded one, making the client, and what stands in when there is none. May
+not be here: what is reported (`reporting`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import minikubelet
+from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream
+from minikubelet.apiclient.apierrors import KubeconfigError
+from minikubelet.apiclient.apikubeconfig import load_kubeconfig
+from minikubelet.apiclient.apirequests import ApiClient
+from minikubelet.core.commands import UpstreamCommand
+from minikubelet.model.ids import PodUid, SlotKey
+from minikubelet.ports.apiport import JsonObject
+from minikubelet.ports.outboxport import OutboxStats
+from minikubelet.stubapi.stubserver import LogHandler, StubServer
+
+
+class NoUpstream:
+    """The outbox of an agent without an API server: what is decided is in the journal and in `pods`."""
+
+    def put(self, command: UpstreamCommand) -> None:
+        """Nobody is to be told."""
+
+    def mirror_seen(self, slot: SlotKey, uid: PodUid, mirror_hash: str, *, deleting: bool = False) -> None:
+        """There are no mirror pods."""
+
+    def mirror_gone(self, slot: SlotKey, uid: PodUid) -> None:
+        """There are no mirror pods."""
+
+    def status_seen(self, slot: SlotKey, uid: PodUid, seen: JsonObject) -> None:
+        """There are no objects."""
+
+    def upstream_reachable(self) -> None:
+        """There is no upstream."""
+
+    def stats(self) -> OutboxStats:
+        """Nothing is left to tell."""
+        return OutboxStats(0, 0, 0)
+
+    async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109, ARG002 - the port's own parameter
+        """Everything has been told."""
+        return True
+
+
+@asynccontextmanager
+async def reach_api(plan: AgentPlan, log_handler: LogHandler) -> AsyncIterator[ApiClient | None]:
+    """A client of the plan's API server, the embedded one started first; raises StartFault."""
+    match plan.upstream:
+        case Upstream.NONE:
+            yield None
+        case Upstream.JOINED:
+            async with _client(plan.kubeconfig or plan.places.kubeconfig) as client:
+                yield client
+        case Upstream.EMBEDDED:
+            server = await _embedded(plan, log_handler)
+            try:
+                async with _client(plan.places.kubeconfig) as client:
+                    yield client
+            finally:
+                await server.stop()
+
+
+async def _embedded(plan: AgentPlan, log_handler: LogHandler) -> StubServer:
+    settings = plan.settings.agent.api_server
+    server = StubServer(
+        plan.places.stub,
+        host=settings.address,
+        port=settings.port,
+        default_node=plan.node_name,
+        log_handler=log_handler,
+    )
+    try:
+        await server.start()
+        server.write_kubeconfig(plan.places.kubeconfig)
+    except OSError as error:
+        await server.stop()
+        where = f"{settings.address}:{settings.port}"
+        raise StartFault(f"the embedded API server cannot start on {where}: {error}") from error
+    return server
+
+
+@asynccontextmanager
+async def _client(kubeconfig: Path) -> AsyncIterator[ApiClient]:
+    try:
+        client = ApiClient(load_kubeconfig(kubeconfig), user_agent=f"minikubelet/{minikubelet.__version__}")
+    except (KubeconfigError, OSError) as error:
+        raise StartFault(f"--kubeconfig: {error}") from error
+    try:
+        yield client
+    finally:
+        await client.aclose()

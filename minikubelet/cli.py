@@ -1,0 +1,127 @@
+"""The command line: arguments, and which function answers each command.
+
+Belongs here: parsers, help texts, exit codes. May not be here: an import that help does not need; the
+function that answers a command is named, and imported when it is called.
+Exit codes: 0 done, 1 the answer is no or the work failed, 2 wrong usage or unusable input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+import minikubelet
+from minikubelet.replay.replaycommands import add_parsers
+
+DESCRIPTION = "A node agent for Kubernetes whose every decision is in a journal that replays and explains it."
+
+
+def entry() -> int:
+    """The console script; returns the exit code."""
+    return main(sys.argv[1:])
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Answer a command line and return the exit code."""
+    options = parser().parse_args(arguments)
+    options.default_journal = _state_dir(options) / "journal"
+    module, _, function = str(options.handler).partition(":")
+    handler: Callable[[argparse.Namespace], int] = getattr(import_module(module), function)
+    try:
+        return handler(options)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    made = argparse.ArgumentParser(prog="minikubelet", description=DESCRIPTION)
+    made.add_argument("--version", action="version", version=f"minikubelet {minikubelet.__version__}")
+    commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _run(commands)
+    _apiserver(commands)
+    _inspect(commands)
+    add_parsers(commands)
+    return made
+
+
+def _state_dir(options: argparse.Namespace) -> Path:
+    """The state directory where a command names none: that of the agent that a user here would start."""
+    named = getattr(options, "root_dir", None)
+    if named is not None:
+        return Path(named)
+    if os.environ.get("MINIKUBELET_ROOT_DIR"):
+        return Path(os.environ["MINIKUBELET_ROOT_DIR"])
+    if Path("state/journal").is_dir():
+        return Path("state")
+    if os.geteuid() == 0:
+        return Path("/var/lib/minikubelet")
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "minikubelet"
+
+
+def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    run = commands.add_parser("run", help="run the node agent", description="Run the node agent.")
+    run.set_defaults(handler="minikubelet.agent.lifetime:run")
+    add = run.add_argument
+    add("--config", metavar="FILE", type=Path, help="KubeletConfiguration and AgentConfiguration, as YAML")
+    add("--kubeconfig", metavar="FILE", type=Path, help="join this API server instead of embedding one")
+    add("--standalone", action="store_true", help="use no API server at all")
+    add(
+        "--pod-manifest-path", metavar="PATH", type=Path, help="folder or file of static pods (staticPodPath)"
+    )
+    add("--hostname-override", metavar="NAME", help="the node's name; default: the host's")
+    add("--root-dir", metavar="DIR", type=Path, help="state directory: journal, volumes, kubeconfig")
+    add("--container-runtime-endpoint", metavar="URL", help="docker://PATH, process:// or simulated://")
+    add("--node-ip", metavar="ADDRESS", help="the node's address; default: that of the default route")
+    add(
+        "-v",
+        "--v",
+        dest="verbosity",
+        metavar="LEVEL",
+        type=int,
+        default=0,
+        help="0 is info, 4 and more debug",
+    )
+
+
+def _apiserver(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    stub = commands.add_parser(
+        "apiserver", help="run the stub API server alone", description="Run the stub API server alone."
+    )
+    stub.set_defaults(handler="minikubelet.agent.stubcommand:run")
+    stub.add_argument("--root-dir", metavar="DIR", type=Path, help="state directory")
+    stub.add_argument("--bind-address", metavar="ADDRESS", default="127.0.0.1", help="default: %(default)s")
+    stub.add_argument("--secure-port", metavar="PORT", type=int, default=6443, help="default: %(default)s")
+    stub.add_argument("--write-kubeconfig", metavar="FILE", type=Path, help="default: in the state directory")
+
+
+def _inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    manifests = commands.add_parser(
+        "manifests",
+        help="list manifest files with their verdicts",
+        description="List manifest files with their verdicts: of the running agent, or of PATH without one.",
+    )
+    manifests.set_defaults(handler="minikubelet.agent.inspect:manifests")
+    manifests.add_argument("path", nargs="?", metavar="PATH", type=Path, help="judge this folder or file")
+    pods = commands.add_parser(
+        "pods", help="list the pods of the running agent", description="List the pods of the running agent."
+    )
+    pods.set_defaults(handler="minikubelet.agent.inspect:pods")
+    status = commands.add_parser(
+        "status", help="tell how the running agent is", description="Tell how the running agent is."
+    )
+    status.set_defaults(handler="minikubelet.agent.inspect:status")
+    for command, forms in (
+        (manifests, ("json", "yaml")),
+        (pods, ("wide", "json", "yaml")),
+        (status, ("json", "yaml")),
+    ):
+        command.add_argument("-o", "--output", choices=forms, help="instead of a table")
+        command.add_argument("--root-dir", metavar="DIR", type=Path, help="state directory of the agent")

@@ -1,0 +1,62 @@
+"""Relook: asks for another look where an observation could not be used.
+
+Belongs here: the two cases in which the state left an observation aside: it was older than what is
+known, or a command about the same thing was under way. May not be here: looking (`observer`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from minikubelet.core.events import (
+    AnyEvent,
+    ContainerStarted,
+    ContainerStartFailed,
+    PodObserved,
+    SandboxStarted,
+    SandboxStartFailed,
+)
+from minikubelet.core.reducer import Reducer
+from minikubelet.core.state import Generation
+from minikubelet.model.ids import PodUid, SlotKey
+
+_STARTS = ("StartSandbox", "StartContainer")
+
+
+class Relook:
+    """Watches events go by after the reducer took them."""
+
+    def __init__(self, reducer: Reducer, look: Callable[[SlotKey, PodUid], None]) -> None:
+        self._reducer = reducer
+        self._look = look
+        self._left_aside: set[PodUid] = set()
+
+    def seen(self, seq: int, event: AnyEvent) -> None:
+        """Take note of an event."""
+        match event:
+            case PodObserved():
+                self._observed(seq, event)
+            case SandboxStarted() | SandboxStartFailed() | ContainerStarted() | ContainerStartFailed():
+                if event.uid in self._left_aside:
+                    self._left_aside.discard(event.uid)
+                    self._look(event.slot, event.uid)
+            case _:
+                pass
+
+    def _observed(self, seq: int, event: PodObserved) -> None:
+        slot = self._reducer.slots.get(event.slot)
+        gen = slot.find(event.pod.uid) if slot else None
+        if gen is None:
+            return
+        if any(pending.command in _STARTS for pending in gen.pending.values()):
+            self._left_aside.add(gen.uid)
+        elif _newer(gen, event.after, seq):
+            self._look(event.slot, gen.uid)
+
+
+def _newer(gen: Generation, after: int, seq: int) -> bool:
+    """Whether something of the pod was learnt after the look began, other than by this very event."""
+    touched = [record.touched for record in gen.containers.values()]
+    if gen.sandbox is not None:
+        touched.append(gen.sandbox.touched)
+    return any(after < told < seq for told in touched)
