@@ -175,6 +175,8 @@ def _no_pod(node: Node) -> str:
         return f"{missing}: Required value: static pods begin with `apiVersion: v1` and `kind: Pod`"
     if kind in ("List", "PodList") and version == "v1":
         return "items: Invalid type: expected a list"
+    if kind != "Pod" and kind.lower() == "pod":
+        return f'kind: Unsupported value: {spell(kind)}: supported values: "Pod"'
     if kind != "Pod":
         article = "an" if kind[0] in "AEIOU" else "a"
         what = f"{article} {kind[:60]} is not run from a file"
