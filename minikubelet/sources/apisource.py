@@ -31,7 +31,7 @@ from minikubelet.wire.pod_codec import UnreadablePod, decode_pod
 log = structlog.get_logger(__name__)
 
 StatusSeen: TypeAlias = Callable[[SlotKey, PodUid, JsonObject], None]
-"""Told of the status that the API server shows of each pod, mirrors among them."""
+"""Told of each object with its status as the API server shows it, mirrors among them."""
 
 _Held: TypeAlias = PodOffered | MirrorOffered | None
 _FINISHED = (PodPhase.SUCCEEDED, PodPhase.FAILED)
@@ -105,7 +105,7 @@ class ApiSource:
         uid = PodUid(meta.uid)
         slot = slot_key(meta.namespace, meta.name)
         if self._status_seen is not None:
-            self._status_seen(slot, uid, item.get("status") or {})
+            self._status_seen(slot, uid, item)
         _, before = self._held.get(uid, (slot, None))
         offered: PodOffered | MirrorOffered
         # A mirror whose annotation somebody took away is no pod to run: it is a mirror that is out of date.

@@ -103,7 +103,7 @@ def test_every_status_is_told_to_who_wants_it() -> None:
     source = ApiSource(
         cast("Api", Scripted(items)),
         "n",
-        status_seen=lambda slot, uid, status: seen.append((slot, uid, status)),
+        status_seen=lambda slot, uid, item: seen.append((slot, uid, item["status"])),
     )
     run(source.run(KeepingSink()))
     assert [(slot, uid, status["futureField"]) for slot, uid, status in seen] == [
