@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import yaml
 
+from minikubelet.stubapi.stubprotobuf import read_protobuf
 from minikubelet.stubapi.stubselectors import parse_selector
 from minikubelet.stubapi.stubstatus import (
     bad_request,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 BODY_MAX = 3 * 1024 * 1024
 _WATCH_SECONDS = 1800.0
 _WATCH_SECONDS_MAX = 24 * 3600.0
+_PROTOBUF = "application/vnd.kubernetes.protobuf"
 _JSON, _YAML = "application/json", ("application/yaml", "application/x-yaml", "text/yaml")
 
 
@@ -62,6 +64,8 @@ async def _read(request: web.Request) -> bytes:
 
 
 def _decode(content: bytes, media_type: str) -> Any:
+    if media_type == _PROTOBUF:
+        return read_protobuf(content)
     try:
         if media_type in _YAML:
             loaded = yaml.load(content, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader with less in it
@@ -78,8 +82,8 @@ def _media_type(request: web.Request) -> str:
 async def read_object(request: web.Request) -> Obj:
     """The object in a request's body, from JSON or YAML."""
     media_type = _media_type(request)
-    if media_type not in ("", _JSON, *_YAML):
-        raise unsupported_media_type(media_type, (_JSON, _YAML[0]))
+    if media_type not in ("", _JSON, _PROTOBUF, *_YAML):
+        raise unsupported_media_type(media_type, (_JSON, _YAML[0], _PROTOBUF))
     body = _decode(await _read(request), media_type)
     if not isinstance(body, dict):
         raise bad_request("the body of the request is no object")

@@ -128,11 +128,8 @@ def _complete_other(resource: Resource, obj: Obj) -> None:
         _encode_secret(obj)
     elif resource == SERVICES:
         spec = obj["spec"] = {"type": "ClusterIP", "sessionAffinity": "None", **(obj.get("spec") or {})}
-        ports = spec.get("ports")
         spec["ports"] = [
-            {"protocol": "TCP", "targetPort": port.get("port"), **port}
-            for port in (ports if isinstance(ports, list) else [])
-            if isinstance(port, dict)
+            {"protocol": "TCP", "targetPort": port.get("port"), **port} for port in spec.get("ports") or []
         ]
         obj["status"] = {"loadBalancer": {}}
 

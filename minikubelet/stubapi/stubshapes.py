@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from minikubelet.stubapi.stubresources import EVENTS, LEASES, NODES, PODS, SECRETS, Obj, Resource
+from minikubelet.stubapi.stubresources import EVENTS, LEASES, NODES, PODS, SECRETS, SERVICES, Obj, Resource
 from minikubelet.stubapi.stubstatus import bad_request
 
 
@@ -171,6 +171,17 @@ class _Secret(_Object):
     string_data: dict[str, str] | None = None
 
 
+class _ServiceSpec(_Shape):
+    type: str | None = None
+    cluster_ip: str | None = msgspec.field(default=None, name="clusterIP")
+    ports: list[dict[str, Any]] | None = None
+    selector: dict[str, str] | None = None
+
+
+class _Service(_Object):
+    spec: _ServiceSpec | None = None
+
+
 class _Other(_Object):
     spec: dict[str, Any] | None = None
     status: dict[str, Any] | None = None
@@ -182,6 +193,7 @@ _SHAPES: dict[Resource, type[_Object]] = {
     EVENTS: _Event,
     LEASES: _Lease,
     SECRETS: _Secret,
+    SERVICES: _Service,
 }
 
 
