@@ -1,0 +1,177 @@
+"""The Node as this agent says it: labels, addresses, capacity, node info and conditions.
+
+Belongs here: pure functions from what the machine is to the API's object and patches. May not be here:
+reading the machine, a clock, requests. Only what a node owns is said: patches leave labels, annotations,
+taints, podCIDR and conditions of others alone (upstream: pkg/kubelet/nodestatus/setters.go).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+import minikubelet
+from minikubelet.model.status import rfc3339
+from minikubelet.ports.apiport import JsonObject
+from minikubelet.reporting.machinefacts import Machine
+
+KUBELET_VERSION = f"v1.36.0+minikubelet.{minikubelet.__version__}"
+"""The upstream version whose behaviour this follows; after the plus sign, which orders nothing, its own."""
+
+MEMORY_NEEDED = 100 * 1024 * 1024
+DISK_NEEDED = 0.10
+INODES_NEEDED = 0.05
+TASKS_NEEDED = 0.05
+"""Below these there is pressure: upstream's evictionHard defaults, and for tasks a share of pid_max."""
+
+
+class NodeSetup(msgspec.Struct, frozen=True, kw_only=True):
+    """What is configured: `ip` empty takes the machine's own, `port` is the node API's, 0 for none."""
+
+    name: str
+    hostname: str = ""
+    ip: str = ""
+    max_pods: int = 110
+    port: int = 0
+    declared_features: tuple[str, ...] = ()
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """One condition without its times."""
+
+    type: str
+    holds: bool
+    reason: str
+    message: str
+
+
+def conditions(machine: Machine, *, runtime: str, problem: str, journal: str) -> tuple[Condition, ...]:
+    """The node's conditions. `problem` empty: ready; `journal` empty: what happens is on the disk."""
+    short_disk = (
+        machine.disk_available < DISK_NEEDED * machine.disk
+        or machine.inodes_free < INODES_NEEDED * machine.inodes
+    )
+    short_memory = machine.memory > 0 and machine.memory_available < MEMORY_NEEDED
+    short_tasks = machine.tasks > (1 - TASKS_NEEDED) * machine.tasks_max > 0
+    ready = f"minikubelet is posting ready status, pods run on {runtime or 'its runtime'}"
+    return (
+        _pressure("MemoryPressure", "Memory", short=short_memory, what="memory"),
+        _pressure("DiskPressure", "Disk", short=short_disk, what="disk"),
+        _pressure("PIDPressure", "PID", short=short_tasks, what="PID"),
+        Condition(
+            "JournalDegraded",
+            bool(journal),
+            "JournalDegraded" if journal else "JournalDurable",
+            journal or "what happens is written to disk",
+        ),
+        Condition("Ready", not problem, "KubeletNotReady" if problem else "KubeletReady", problem or ready),
+    )
+
+
+def _pressure(kind: str, word: str, *, short: bool, what: str) -> Condition:
+    if short:
+        return Condition(
+            kind, True, f"KubeletHasInsufficient{word}", f"kubelet has insufficient {what} available"
+        )
+    if word == "Disk":
+        return Condition(kind, False, "KubeletHasNoDiskPressure", "kubelet has no disk pressure")
+    return Condition(kind, False, f"KubeletHasSufficient{word}", f"kubelet has sufficient {what} available")
+
+
+def labels(setup: NodeSetup, machine: Machine) -> dict[str, str]:
+    """The labels that a node sets for itself."""
+    return {
+        "kubernetes.io/hostname": setup.hostname or machine.hostname,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": machine.architecture,
+    }
+
+
+def fixed_status(setup: NodeSetup, machine: Machine, runtime: str) -> JsonObject:
+    """Addresses, capacity, allocatable and node info; `runtime` is `docker://20.10.24`."""
+    addresses = (setup.ip,) if setup.ip else machine.addresses
+    resources = {
+        "cpu": str(machine.cpus),
+        "memory": f"{machine.memory // 1024}Ki",
+        "ephemeral-storage": f"{machine.disk // 1024}Ki",
+        "pods": str(setup.max_pods),
+    }
+    status: JsonObject = {
+        "addresses": [
+            *({"type": "InternalIP", "address": address} for address in addresses),
+            {"type": "Hostname", "address": setup.hostname or machine.hostname},
+        ],
+        "capacity": resources,
+        "allocatable": dict(resources),
+        "nodeInfo": {
+            "architecture": machine.architecture,
+            "bootID": machine.boot_id,
+            "containerRuntimeVersion": runtime,
+            "kernelVersion": machine.kernel,
+            "kubeProxyVersion": "",
+            "kubeletVersion": KUBELET_VERSION,
+            "machineID": machine.machine_id,
+            "operatingSystem": "linux",
+            "osImage": machine.os_image,
+            "systemUUID": machine.system_uuid,
+        },
+    }
+    if setup.port:
+        status["daemonEndpoints"] = {"kubeletEndpoint": {"Port": setup.port}}
+    if setup.declared_features:
+        status["declaredFeatures"] = sorted(setup.declared_features)
+    return status
+
+
+def with_times(wanted: tuple[Condition, ...], stored: object, now: int) -> list[JsonObject]:
+    """Conditions as the API has them: a heartbeat now, a transition only where the stored ones differ."""
+    before = _by_type(stored)
+    at = rfc3339(now)
+    said: list[JsonObject] = []
+    for condition in wanted:
+        status = "True" if condition.holds else "False"
+        old = before.get(condition.type, {})
+        same = old.get("status") == status and old.get("lastTransitionTime")
+        said.append(
+            {
+                "type": condition.type,
+                "status": status,
+                "reason": condition.reason,
+                "message": condition.message,
+                "lastHeartbeatTime": at,
+                "lastTransitionTime": old["lastTransitionTime"] if same else at,
+            }
+        )
+    return said
+
+
+def _by_type(stored: object) -> Mapping[str, JsonObject]:
+    if not isinstance(stored, list):
+        return {}
+    return {str(each.get("type")): each for each in stored if isinstance(each, dict)}
+
+
+def new_node(name: str, wanted: Mapping[str, str], status: JsonObject) -> JsonObject:
+    """A Node to create."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": dict(wanted)},
+        "spec": {},
+        "status": status,
+    }
+
+
+def label_patch(stored: JsonObject, wanted: Mapping[str, str]) -> JsonObject | None:
+    """What has to be patched so that a stored Node has these labels; None if it has."""
+    metadata = stored.get("metadata") or {}
+    have = metadata.get("labels") or {}
+    missing = {key: value for key, value in wanted.items() if have.get(key) != value}
+    return {"metadata": {"labels": missing}} if missing else None
+
+
+def status_patch(status: JsonObject, said: list[JsonObject]) -> JsonObject:
+    """A strategic merge patch of the status; addresses replace those that are stored, not merge by type."""
+    addresses = [{"$patch": "replace"}, *status["addresses"]]
+    return {"status": {**status, "addresses": addresses, "conditions": said}}
