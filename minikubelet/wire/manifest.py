@@ -18,7 +18,7 @@ from minikubelet.wire.defaults import with_defaults
 from minikubelet.wire.fieldpaths import Finding, Findings, Path, line_of, report, spell
 from minikubelet.wire.fitting import fit, kind_of
 from minikubelet.wire.honoured import not_honoured
-from minikubelet.wire.staticpod import to_static_pod
+from minikubelet.wire.staticpod import as_written, to_static_pod
 from minikubelet.wire.yamldoc import Node, read_documents
 
 _FROM_THE_API = (
@@ -151,7 +151,7 @@ def _read_item(
 def _broken_rules(pod: Pod, unfit: list[Finding]) -> list[Finding]:
     """What breaks rules, without what is only said because something beside or in it did not fit its type."""
     findings = Findings()
-    check_pod(with_defaults(pod), findings)
+    check_pod(with_defaults(as_written(pod)), findings)
     check_static(pod, findings)
     if not unfit:
         return findings.found

@@ -18,6 +18,7 @@ from minikubelet.wire import podmarks
 from minikubelet.wire.defaults import with_defaults
 from minikubelet.wire.fieldpaths import Findings, spell_path
 from minikubelet.wire.fitting import fit
+from minikubelet.wire.staticpod import of_one_spelling
 
 
 class UnreadablePod(ValueError):
@@ -58,7 +59,7 @@ def decode_pod(received: dict[str, Any]) -> ApiPod:
         owner_references=meta.owner_references,
     )
     return ApiPod(
-        pod=with_defaults(replace(pod, metadata=kept)),
+        pod=of_one_spelling(with_defaults(replace(pod, metadata=kept))),
         status=status
         or PodStatus(),  # another's status is a hint; a strange one is no reason to refuse the pod
         resource_version=meta.resource_version,

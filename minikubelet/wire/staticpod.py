@@ -20,6 +20,7 @@ from minikubelet.wire.defaults import with_defaults
 SYSTEM_NODE_CRITICAL = "system-node-critical"
 SYSTEM_NODE_CRITICAL_PRIORITY = 2_000_001_000
 _UID_DIGITS = 32
+_BLANK = Pod()
 _NO_EXECUTE = Toleration(operator="Exists", effect=TaintEffect.NO_EXECUTE.value)
 
 
@@ -28,7 +29,16 @@ def as_written(pod: Pod) -> Pod:
     meta = pod.metadata
     kept = {key: text for key, text in meta.annotations.items() if key not in podmarks.OF_THE_NODE}
     clean = ObjectMeta(name=meta.name, namespace=meta.namespace, labels=meta.labels, annotations=kept)
-    return replace(pod, metadata=clean, spec=replace(pod.spec, node_name=""))
+    return of_one_spelling(replace(pod, metadata=clean, spec=replace(pod.spec, node_name="")))
+
+
+def of_one_spelling(pod: Pod) -> Pod:
+    """The pod with the model's own `v1` and `Pod`.
+
+    msgspec leaves a field out of JSON when its value *is* the default, not when it equals it; hashes of
+    the JSON need one way or the other.
+    """
+    return replace(pod, api_version=_BLANK.api_version, kind=_BLANK.kind)
 
 
 def to_static_pod(pod: Pod, *, node_name: str, namespace: str) -> Pod:

@@ -245,7 +245,7 @@ ALLOWED: list[tuple[str, object]] = [
     ("spec.volumes.0.emptyDir", {"medium": "Memory", "sizeLimit": "64Mi"}),
     ("spec.volumes.0", {"name": "data", "hostPath": {"path": "/var/log", "type": "DirectoryOrCreate"}}),
     ("spec.volumes.0", {"name": "data"}),
-    ("spec.initContainers", [{"name": "side", "image": "a", "restartPolicy": "Always", "startupProbe": HTTP}]),
+    ("spec.initContainers", [{"name": "s", "image": "a", "restartPolicy": "Always", "startupProbe": HTTP}]),
 ]  # fmt: skip
 
 
