@@ -1,0 +1,140 @@
+"""A recorded history as what it is: heads of segments, and events each with the commands decided from it.
+
+Belongs here: reading in that shape, and where a history can be begun. May not be here: comparing, or what
+any event means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from minikubelet.core.reducer import Reducer
+from minikubelet.core.reducer import Snapshot as State
+from minikubelet.journal.journalreader import EXPORT_SUFFIX, JournalReader
+from minikubelet.ports.journalport import JournalError, Record, RecordKind, SegmentHeader, Snapshot
+from minikubelet.replay.replayerrors import ReplayError
+from minikubelet.wire.records import UnknownRecord, decode_event, decode_snapshot
+
+
+class Head(NamedTuple):
+    """The beginning of a part; `linked`: it goes on where the part before ended."""
+
+    header: SegmentHeader
+    snapshot: Snapshot | None
+    linked: bool
+
+
+class Step(NamedTuple):
+    """An event, and the commands that were decided from it."""
+
+    event: Record
+    commands: Sequence[Record]
+
+
+class Brief(msgspec.Struct, frozen=True):
+    """What every body says of itself."""
+
+    kind: str
+    slot: str = ""
+    uid: str = ""
+
+
+brief_of = msgspec.json.Decoder(Brief).decode
+
+
+def open_journal(path: Path | str) -> JournalReader:
+    """A journal's directory, one segment or an export; raises ReplayError."""
+    try:
+        reader = JournalReader(Path(path))
+        readable = reader.headers()
+    except (JournalError, OSError) as error:
+        raise ReplayError(str(error)) from None
+    if not readable:
+        if reader.path.is_file():
+            try:
+                reader.path.open("rb").close()
+            except OSError as error:
+                raise ReplayError(f"{path} cannot be read: {error.strerror}") from None
+        raise ReplayError(f"{path}: no part of it has a readable head; is it a journal of minikubelet?")
+    return reader
+
+
+def is_export(reader: JournalReader) -> bool:
+    """Whether it is one closed file, in which damage cannot be an agent's last words."""
+    return reader.path.suffix == EXPORT_SUFFIX
+
+
+def walk(reader: JournalReader, from_seq: int = 0) -> Iterator[Head | Step]:
+    """Heads and steps in order, from the part that holds `from_seq` on."""
+    last = -1
+    for view in reader.segments(from_seq):
+        yield Head(view.header, view.snapshot, view.linked)
+        event: Record | None = None
+        commands: list[Record] = []
+        for group in view.groups:
+            for record in group:
+                if record.seq <= last:
+                    continue
+                last = record.seq
+                if record.kind is RecordKind.COMMAND:
+                    commands.append(record)
+                    continue
+                if event is not None:
+                    yield Step(event, commands)
+                event, commands = record, []
+        if event is not None:
+            yield Step(event, commands)
+
+
+class Start(NamedTuple):
+    """A reducer to go on with from a head, or the reason why there is none."""
+
+    reducer: Reducer | None
+    problem: str = ""
+
+
+def state_of(snapshot: Snapshot) -> State:
+    """A snapshot's state; raises UnknownRecord."""
+    return decode_snapshot(snapshot.body)
+
+
+def begin(head: Head, *, export: bool) -> Start:
+    """Begin at a head: from its snapshot, or empty where nothing can have come before it."""
+    if head.snapshot is not None:
+        try:
+            return Start(Reducer(state_of(head.snapshot)))
+        except UnknownRecord as error:
+            return Start(None, f"segment {head.header.first}: {error}")
+    if head.header.first <= 1 or export:
+        return Start(Reducer())
+    return Start(None, f"segment {head.header.first} has no snapshot, and what came before it is missing")
+
+
+def replayed(reader: JournalReader, *, until: int | None = None) -> Iterator[tuple[Reducer, Step]]:
+    """The steps that can be replayed, each with the reducer after it; ends behind seq `until`.
+
+    Where a part is not linked to the one before, state is taken from its snapshot.
+    """
+    reducer: Reducer | None = None
+    for item in walk(reader):
+        if isinstance(item, Head):
+            if reducer is None or not item.linked:
+                reducer = begin(item, export=is_export(reader)).reducer
+            continue
+        if until is not None and item.event.seq > until:
+            return
+        if reducer is not None:
+            decide(reducer, item)
+            yield reducer, item
+
+
+def decide(reducer: Reducer, step: Step) -> None:
+    """Take the event of a step in; raises ReplayError where this version cannot read it."""
+    try:
+        reducer.decide(step.event.seq, step.event.at, decode_event(step.event.body))
+    except UnknownRecord as error:
+        raise ReplayError(f"event {step.event.seq}: {error}; use the version that recorded it") from None

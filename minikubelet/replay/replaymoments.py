@@ -1,0 +1,73 @@
+"""Moments of a history: how a person names one, and how times and durations are spelt.
+
+Belongs here: `SEQ|TIME` arguments, and times as text. May not be here: the present; a history has its own.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from minikubelet.model.status import from_rfc3339, rfc3339_micro
+from minikubelet.replay.replayerrors import ReplayError
+from minikubelet.wire.durations import parse_duration
+
+SECOND = 1_000_000
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+
+
+class Moment(NamedTuple):
+    """A place in a history: a seq, or a time in µs; the other is None."""
+
+    seq: int | None = None
+    at: int | None = None
+
+    def behind(self, seq: int, at: int) -> bool:
+        """Whether a record of this seq and time comes after the moment."""
+        return (self.seq is not None and seq > self.seq) or (self.at is not None and at > self.at)
+
+
+def parse_moment(text: str) -> Moment:
+    """Read `1234`, `2024-05-01T10:00:00Z` or `2024-05-01 10:00:00` (UTC); raises ReplayError."""
+    if text.isascii() and text.isdigit():
+        return Moment(seq=int(text))
+    spelt = text.strip().replace(" ", "T")
+    if not re.search(r"(Z|[+-]\d\d:?\d\d)$", spelt):
+        spelt += "Z"
+    try:
+        return Moment(at=from_rfc3339(spelt))
+    except ValueError:
+        raise ReplayError(
+            f"{text!r} is no moment: give a seq (1234) or a time (2024-05-01T10:00:00Z)"
+        ) from None
+
+
+def duration(text: str) -> int:
+    """Read `30s`, `1h30m`, `500ms` as microseconds; raises ReplayError."""
+    try:
+        return round(parse_duration(text) * SECOND)
+    except ValueError:
+        raise ReplayError(f"{text!r} is no duration; write 30s, 5m or 1h30m") from None
+
+
+def clock(at: int) -> str:
+    """A time to the millisecond, UTC: `2024-05-01 10:00:00.000`."""
+    return rfc3339_micro(at)[:-4].replace("T", " ")
+
+
+def span(microseconds: int) -> str:
+    """A duration as people say it: `850ms`, `12.3s`, `4m12s`, `2h05m`, `3d4h`."""
+    sign = "-" if microseconds < 0 else ""
+    ms = abs(microseconds) // 1000
+    seconds = ms // 1000
+    if seconds < 1:
+        text = f"{ms}ms"
+    elif seconds < _MINUTE:
+        text = f"{ms / 1000:.1f}s".replace(".0s", "s")
+    elif seconds < _HOUR:
+        text = f"{seconds // _MINUTE}m{seconds % _MINUTE:02d}s"
+    elif seconds < _DAY:
+        text = f"{seconds // _HOUR}h{seconds // _MINUTE % 60:02d}m"
+    else:
+        text = f"{seconds // _DAY}d{seconds // _HOUR % 24}h"
+    return sign + text

@@ -1,0 +1,193 @@
+"""Sentences: what an event tells and what a command orders, in the words of a person who knows Kubernetes.
+
+Belongs here: one sentence for each kind of record. May not be here: chains of causes (`whychains`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from minikubelet.core import commands as c
+from minikubelet.core import events as e
+from minikubelet.model.ids import Source
+from minikubelet.model.observed import ContainerPhase, ObservedPod
+from minikubelet.model.status import ContainerStatus, PodStatus
+
+_SOURCES = {Source.FILE: "the manifest folder", Source.API: "the API server"}
+_UID_SHOWN = 12
+
+
+def short(uid: str) -> str:
+    """As much of an id as tells it from others."""
+    return uid[:_UID_SHOWN]
+
+
+def of_event(event: e.AnyEvent) -> str:  # noqa: C901 - one arm an event
+    """What happened, in one sentence without its full stop."""
+    match event:
+        case e.AgentStarted():
+            return f"agent started on {event.node} (runtime {event.runtime or 'unknown'})"
+        case e.SourceSynced():
+            return f"{_SOURCES[event.source]} was listed in full ({len(event.present)} pods)"
+        case e.RuntimeListed():
+            return f"the runtime was listed in full ({event.pods} pods)"
+        case e.ManifestsJudged():
+            return _judged(event)
+        case e.PodSet():
+            return _pod_set(event)
+        case e.PodWithdrawn():
+            return f"{_SOURCES[event.source]} no longer holds pod uid {short(event.uid)}{_from(event.origin)}"
+        case e.MirrorSeen():
+            leaving = ", being deleted" if event.deleting else ""
+            return f"the API server holds mirror pod {short(event.uid)}{leaving}"
+        case e.MirrorGone():
+            return f"the API server no longer holds mirror pod {short(event.uid)}"
+        case e.PodObserved():
+            return f"the runtime showed {_observed(event.pod)}"
+        case e.TimerFired():
+            return "the timer fired"
+        case _:
+            return _of_result(event)
+
+
+def _of_result(event: e.ResultEvent) -> str:  # noqa: C901 - one arm an event
+    match event:
+        case e.SandboxStarted():
+            address = f", address {', '.join(event.ips)}" if event.ips else ""
+            return f"sandbox {short(event.sandbox_id)} started (attempt {event.attempt}{address})"
+        case e.SandboxStartFailed():
+            return (
+                f"the sandbox could not be started (attempt {event.attempt}): {event.reason}: {event.message}"
+            )
+        case e.ContainerStarted():
+            instance = f"restart {event.attempt}, id {short(event.container_id)}"
+            return f"container {event.container} started ({instance})"
+        case e.ContainerStartFailed():
+            return f"container {event.container} could not be started: {event.reason}: {event.message}"
+        case e.ContainerStopped():
+            return f"container {event.container} was stopped, exit code {event.exit_code}"
+        case e.ContainerRemoved():
+            return f"dead container {event.container} ({short(event.container_id)}) was removed"
+        case e.SandboxStopped():
+            return f"sandbox {short(event.sandbox_id)} was stopped"
+        case e.SandboxRemoved():
+            return f"sandbox {short(event.sandbox_id)} was removed"
+        case e.PodCleanedUp():
+            return "nothing of the pod is left on the node"
+        case e.CommandFailed():
+            return f"{event.command} failed: {event.reason}: {event.message}"
+        case _ as never:
+            assert_never(never)
+
+
+def _from(origin: str) -> str:
+    return f" ({origin})" if origin else ""
+
+
+def _judged(event: e.ManifestsJudged) -> str:
+    if not event.rejected:
+        return f"all {event.accepted} manifests are sound"
+    broken = "; ".join(f"{file}: {what}" for file, what in event.rejected)
+    return f"{len(event.rejected)} broken manifest(s): {broken}"
+
+
+def _pod_set(event: e.PodSet) -> str:
+    uid = short(event.uid)
+    if event.deletion_at is not None:
+        grace = "its own grace period" if event.deletion_grace is None else f"grace {event.deletion_grace}s"
+        return f"the API server wants pod uid {uid} deleted ({grace})"
+    names = ", ".join(one.name for one in (*event.pod.spec.init_containers, *event.pod.spec.containers))
+    return f"{_SOURCES[event.source]} holds pod uid {uid}{_from(event.origin)}: {names}"
+
+
+def _observed(pod: ObservedPod) -> str:
+    parts = [f"sandbox {short(s.id)} {'ready' if s.ready else 'dead'}" for s in pod.sandboxes]
+    for seen in pod.containers:
+        text = f"{seen.name} {seen.phase.value}"
+        if seen.phase is ContainerPhase.EXITED:
+            reason = f" {seen.reason}" if seen.reason else ""
+            text = f"{seen.name} exited with {seen.exit_code}{reason} (restart {seen.attempt})"
+        parts.append(text)
+    return ", ".join(parts) if parts else "nothing of the pod"
+
+
+def of_command(command: c.AnyCommand) -> str:  # noqa: C901, PLR0912 - one arm a command
+    """What was ordered, in the imperative."""
+    match command:
+        case c.StartSandbox():
+            return f"start the sandbox (attempt {command.attempt})"
+        case c.StopSandbox():
+            return f"stop sandbox {short(command.sandbox_id)}"
+        case c.RemoveSandbox():
+            return f"remove sandbox {short(command.sandbox_id)}"
+        case c.StartContainer():
+            return f"start container {command.container} (restart {command.attempt})"
+        case c.StopContainer():
+            return f"stop container {command.container} (grace {command.grace}s)"
+        case c.RemoveContainer():
+            return f"remove dead container {command.container} ({short(command.container_id)})"
+        case c.CleanUpPod():
+            return "clean up what is left of the pod"
+        case c.PublishStatus():
+            return f"publish status {of_status(command.status)}"
+        case c.CreateMirror():
+            return "create the mirror pod"
+        case c.DeleteMirror():
+            return f"delete mirror pod {short(command.mirror_uid)}"
+        case c.DeleteApiPod():
+            return "release the deleted pod at the API server"
+        case c.WakeAt():
+            return "wake up later"
+        case _ as never:
+            assert_never(never)
+
+
+def of_status(status: PodStatus) -> str:
+    """A status in brief: phase, readiness, and what each container does."""
+    ready = any(one.type == "Ready" and one.status == "True" for one in status.conditions)
+    states = [_container(s) for s in (*status.init_container_statuses, *status.container_statuses)]
+    reason = f" {status.reason}" if status.reason else ""
+    return f"{status.phase}{reason}, {'ready' if ready else 'not ready'}: {', '.join(states)}"
+
+
+def _container(status: ContainerStatus) -> str:
+    state = status.state
+    if state.running is not None:
+        return f"{status.name} running"
+    if state.terminated is not None:
+        return f"{status.name} terminated {state.terminated.exit_code}"
+    return f"{status.name} waiting {state.waiting.reason if state.waiting else ''}".rstrip()
+
+
+_REASONS = {
+    c.Reason.POD_ADDED: "the pod was added",
+    c.Reason.POD_REPLACED: "another pod took its place",
+    c.Reason.POD_REMOVED: "its source no longer holds the pod",
+    c.Reason.POD_DELETED: "the pod was deleted at the API server",
+    c.Reason.POD_FINISHED: "the pod has finished: its restart policy starts nothing again",
+    c.Reason.POD_UNKNOWN: "no source knows this pod, it was only found on the runtime",
+    c.Reason.DEADLINE_EXCEEDED: "activeDeadlineSeconds has passed",
+    c.Reason.NEXT_IN_ORDER: "its turn had come: all that has to run before it does",
+    c.Reason.CONTAINER_EXITED: "the container had exited and its restart policy starts it again",
+    c.Reason.CONTAINER_CHANGED: "the container's definition changed",
+    c.Reason.CONTAINER_SUPERFLUOUS: "it is dead or no longer part of the pod's definition",
+    c.Reason.SANDBOX_GONE: "the sandbox it ran in is gone",
+    c.Reason.SANDBOX_SUPERFLUOUS: "a newer sandbox has taken its place",
+    c.Reason.RETRY: "the attempt before had failed and its back-off was over",
+    c.Reason.GRACE_SHORTENED: "a shorter grace period was asked for",
+    c.Reason.STATUS_CHANGED: "what is shown of the pod changed",
+    c.Reason.MIRROR_MISSING: "a static pod has to have a mirror pod",
+    c.Reason.MIRROR_OUTDATED: "the mirror pod shows an older definition, or is being deleted",
+    c.Reason.MIRROR_ORPHANED: "there is no static pod for it any more",
+    c.Reason.TIMER: "something is due then",
+}
+
+
+def of_reason(reason: c.Reason) -> str:
+    """Why a command was decided, as the clause behind `because`."""
+    return _REASONS[reason]
+
+
+def subject_of(body: Any) -> str:
+    """The container that an event or a command is about, or nothing."""
+    return getattr(body, "container", "")

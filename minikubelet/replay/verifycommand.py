@@ -1,0 +1,72 @@
+"""`minikubelet replay`: the command around `verify`.
+
+Belongs here: options, progress, exit codes. May not be here: comparing, or the words of the report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+
+from minikubelet.replay.divergencegroups import group_lines, grouped
+from minikubelet.replay.replayerrors import NEGATIVE, OK, UNUSABLE, command
+from minikubelet.replay.replayhistory import is_export, open_journal
+from minikubelet.replay.replaypaint import Paint, say
+from minikubelet.replay.verifyjobs import verify
+from minikubelet.replay.verifyreport import (
+    as_json,
+    causes_of,
+    damage_is_harmless,
+    divergence_lines,
+    verdict_lines,
+)
+
+
+@command
+def run(options: argparse.Namespace) -> int:
+    """Verify a journal: 0 everything matches, 1 it does not or is damaged, 2 nothing could be verified."""
+    reader = open_journal(options.journal)
+    began = time.monotonic()
+    found = verify(reader, jobs=options.jobs, go_on=options.compare_core, progress=_progress(began))
+    seconds = time.monotonic() - began
+    causes = causes_of(reader, found.divergences[0]) if found.divergences else []
+    groups = grouped(found.divergences) if options.compare_core else []
+    if options.output == "json":
+        say(as_json(found, causes, seconds, groups).decode())
+    else:
+        paint = Paint(sys.stdout)
+        for line in verdict_lines(found, seconds):
+            say(paint.warn(line) if line.startswith("damage") else line)
+        if options.compare_core and found.divergences:
+            say(paint.bad(f"{len(found.divergences)} events lead to other decisions with this core:"))
+            say("\n".join(group_lines(groups)))
+        elif found.divergences:
+            say(paint.bad("DIVERGENCE"))
+            say("\n".join(divergence_lines(found.divergences[0], causes)))
+        elif found.events:
+            say(paint.good("every decision matches"))
+    if found.divergences:
+        return NEGATIVE
+    harmed = [text for text in found.damage if is_export(reader) or not damage_is_harmless(text)]
+    if not found.events and (found.skipped or harmed):
+        return UNUSABLE
+    return NEGATIVE if harmed else OK
+
+
+def _progress(began: float) -> Callable[[int, int], None]:
+    """Tell on stderr how far it is: often on a terminal, now and then in a log."""
+    pause = 0.5 if sys.stderr.isatty() else 5.0
+    end = "\r" if sys.stderr.isatty() else "\n"
+    told = began
+
+    def progress(events: int, seq: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= pause:
+            told = now
+            sys.stderr.write(f"{events:,} events verified, seq {seq} ({events / (now - began):,.0f}/s) {end}")
+            sys.stderr.flush()
+
+    return progress

@@ -1,0 +1,66 @@
+"""Verification in several processes: a history is split at segments that begin with a snapshot.
+
+Belongs here: the splitting and the putting together. May not be here: comparing. A part trusts the snapshot
+it begins with, and the part before has compared that snapshot with the state it reached.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+from minikubelet.journal.journalreader import JournalReader
+from minikubelet.replay.replayhistory import is_export, open_journal
+from minikubelet.replay.replayverify import Findings, Verifier
+
+Progress = Callable[[int, int], None]
+_PARTS_PER_JOB = 4
+
+
+class Part(NamedTuple):
+    """Segments from the one that begins with record `first` up to the head at `stop` (None: the end)."""
+
+    path: Path
+    first: int
+    stop: int | None
+    go_on: bool
+
+
+def verify(reader: JournalReader, *, jobs: int, go_on: bool, progress: Progress | None) -> Findings:
+    """Verify a history; the findings are the same for any number of jobs (0: one a core)."""
+    jobs = jobs or len(os.sched_getaffinity(0))
+    parts = split(reader, jobs * _PARTS_PER_JOB, go_on=go_on) if jobs > 1 and not is_export(reader) else []
+    if len(parts) <= 1:
+        return Verifier(reader, go_on=go_on).run(progress=progress)
+    found = Findings()
+    with ProcessPoolExecutor(min(jobs, len(parts)), mp_context=get_context("spawn")) as pool:
+        for result in pool.map(verify_part, parts):
+            found.add(result)
+            if found.divergences and not go_on:
+                pool.shutdown(wait=False, cancel_futures=True)
+                break
+            if progress is not None:
+                progress(found.events, found.last_seq)
+    return found
+
+
+def split(reader: JournalReader, most: int, *, go_on: bool) -> list[Part]:
+    """At most so many parts of about as many records; every part but the first begins with a snapshot."""
+    heads = reader.headers()
+    starts = [heads[0].first, *(head.first for head in heads[1:] if head.snapshot is not None)]
+    least = max(1, (heads[-1].first - heads[0].first) // most)
+    firsts = starts[:1]
+    for first in starts[1:]:
+        if first - firsts[-1] >= least:
+            firsts.append(first)
+    stops = [*firsts[1:], None]
+    return [Part(reader.path, first, stop, go_on) for first, stop in zip(firsts, stops, strict=True)]
+
+
+def verify_part(part: Part) -> Findings:
+    """Verify one part; runs in a process of its own."""
+    return Verifier(open_journal(part.path), go_on=part.go_on).run(part.first, part.stop)
