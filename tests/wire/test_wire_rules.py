@@ -232,7 +232,7 @@ ALLOWED: list[tuple[str, object]] = [
     ("spec.hostAliases", [{"ip": "::1", "hostnames": ["a.b"]}]),
     ("spec.tolerations", [{"operator": "Exists"}, {"key": "a", "value": "b", "effect": "NoSchedule"}]),
     ("spec.dnsConfig", {"searches": [".", "_tcp.x."], "options": [{"name": "ndots", "value": "2"}]}),
-    ("spec.affinity", {"podAffinity": {"anything": [1]}}),
+    ("spec.affinity", {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}),
     (f"{C}.ports", [{"containerPort": 53, "protocol": p, "hostPort": 53} for p in ("TCP", "UDP")]),
     (f"{C}.env", [{"name": "a.b-c d", "value": "x"}, {"name": "A", "valueFrom": {"fieldRef": {
         "fieldPath": "metadata.labels['app']"}}}]),

@@ -129,6 +129,7 @@ def test_images_are_pulled_by_their_tag(image: str, policy: str) -> None:
 def test_defaults_are_the_api_servers_and_filling_in_twice_changes_nothing() -> None:
     """Probes, ports, hooks, volumes and the pod's own."""
     manifest = small_pod()
+    file = {"path": "a", "fieldRef": {"fieldPath": "metadata.uid"}}
     manifest["spec"]["containers"][0] |= {
         "ports": [{"containerPort": 1}],
         "livenessProbe": {"httpGet": {"port": 1}},
@@ -137,10 +138,7 @@ def test_defaults_are_the_api_servers_and_filling_in_twice_changes_nothing() -> 
     }
     manifest["spec"]["volumes"] += [
         {"name": "bare"},
-        {
-            "name": "down",
-            "downwardAPI": {"items": [{"path": "a", "fieldRef": {"fieldPath": "metadata.name"}}]},
-        },
+        {"name": "down", "downwardAPI": {"items": [file]}},
     ]
     pod = accepted(manifest)
     assert with_defaults(pod) == pod
@@ -148,7 +146,8 @@ def test_defaults_are_the_api_servers_and_filling_in_twice_changes_nothing() -> 
     container = spec["containers"][0]
     probe = {"path": "/", "port": 1, "scheme": "HTTP"}
     assert container["livenessProbe"] == {
-        "httpGet": probe, "timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3
+        "httpGet": probe, "timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1,
+        "failureThreshold": 3,
     }  # fmt: skip
     assert container["ports"] == [{"containerPort": 1, "protocol": "TCP"}]
     assert container["resources"]["requests"] == {"cpu": "500m", "memory": "1"}
