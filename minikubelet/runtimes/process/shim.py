@@ -5,7 +5,7 @@ modules named shim*, so that it stays small; whatever costs memory belongs in th
 Commands come through a FIFO whose read end it alone has: `stop <milliseconds> <signal>`.
 """
 
-# ruff: noqa: PTH104, PTH108
+# ruff: noqa: PTH104, PTH108, PTH112
 # pathlib is larger than all the rest of a supervisor.
 from __future__ import annotations
 
@@ -180,7 +180,13 @@ class Shim:
             f'"exit_code":{"null" if exit_code is None else exit_code},'
             f'"reason":"{reason}","message":"{_plain(message)}"}}'
         )
-        shimspec.write_atomically(f"{self.directory}/{shimspec.STATE}", state.encode())
+        while True:
+            try:
+                return shimspec.write_atomically(f"{self.directory}/{shimspec.STATE}", state.encode())
+            except OSError:
+                if exit_code is None or not os.path.isdir(self.directory):
+                    raise
+                time.sleep(1)  # a full disk: this is all there is of the exit code
 
     def _reaper(self) -> int:
         """A pipe that becomes readable when a child has ended."""
@@ -230,6 +236,8 @@ def main() -> None:
     os.setsid()
     os.umask(0o077)
     os.chdir("/")
+    for number in (_signal.SIGHUP, _signal.SIGINT, _signal.SIGTERM):
+        _signal.signal(number, _signal.SIG_IGN)  # whoever ends a whole session still gets the exit code
     shim = Shim(directory, spec, control)
     said = shim.start()
     spec.clear()

@@ -42,12 +42,12 @@ def enter(directory: str, spec: shimspec.Spec, stdio: tuple[int, int, int], repo
         _take_streams(stdio, spec)
         _close_on_exec()
         _adjust_oom(shimspec.one(spec, "oom"))
+        os.umask(0o022)
         for warning in shimmounts.arrange(directory, spec):
             os.write(report, f"warn {warning}\n".encode(errors="replace"))
         _change_directory(spec)
         drop_privileges(spec)
         _die_with(supervisor)
-        os.umask(0o022)
         execute(spec["argv"], spec.get("env", []))
     except Unstartable as failure:
         os.write(report, f"failed {failure.code} {failure}".encode(errors="replace"))

@@ -22,6 +22,8 @@ _KEPT_FLAGS = os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC
 
 Mount = tuple[str, str, str]
 """host path, container path, `ro` or `rw`"""
+Layers = dict[str, bool]
+"""What is mounted where, and whether mount points may be made in it; the innermost counts."""
 
 
 def arrange(directory: str, spec: shimspec.Spec) -> list[str]:
@@ -60,13 +62,12 @@ def own_namespace() -> None:
 
 def _bind_all(directory: str, root: str, mounts: list[Mount]) -> list[str]:
     warnings = []
-    bound: list[str] = []
+    layers: Layers = {"/": False}
     for source, target, mode in mounts:
         try:
-            if not os.path.lexists(target):
-                _make_point(directory, source, target, bound)
+            _make_point(directory, source, target, layers)
             bind(source, target, mode)
-            bound.append(target)
+            layers[target] = True
             link = target
         except OSError as error:
             warnings.append(f"mount {target} is only the symlink {root}{target}: {error.strerror}")
@@ -85,12 +86,15 @@ def bind(source: str, target: str, mode: str) -> None:
         shimlibc.mount("none", target, "", flags)
 
 
-def _make_point(directory: str, source: str, target: str, bound: list[str]) -> None:
-    """Make a mount point that is not there: in a volume just so, elsewhere for this container's eyes only."""
+def _make_point(directory: str, source: str, target: str, layers: Layers) -> None:
+    """Make a mount point if it is not there: in place where that is the container's own, else on a tmpfs."""
+    if os.path.lexists(target):
+        return
     parent = os.path.dirname(target)
     while not os.path.lexists(parent):
         parent = os.path.dirname(parent)
-    if not any(parent == each or parent.startswith(each + "/") for each in bound):
+    inner = max((each for each in layers if f"{parent}/".startswith(each.rstrip("/") + "/")), key=len)
+    if not layers[inner]:
         _rebuild(f"{directory}/{shimspec.STAGE}", parent)
     _touch(target, like=source)
 
@@ -123,23 +127,32 @@ def _enter_image(directory: str, spec: shimspec.Spec, mounts: list[Mount]) -> No
     """Make the image's directory the root, with a writable layer of the container's own above it."""
     image, root = shimspec.one(spec, "image"), shimspec.one(spec, "root")
     upper, work = f"{directory}/{shimspec.UPPER}", f"{directory}/{shimspec.WORK}"
+    layers: Layers = {root: True}
     try:
-        layers = f"lowerdir={_escaped(image)},upperdir={_escaped(upper)},workdir={_escaped(work)}"
-        shimlibc.mount("overlay", root, "overlay", 0, layers)
+        options = f"lowerdir={_escaped(image)},upperdir={_escaped(upper)},workdir={_escaped(work)}"
+        shimlibc.mount("overlay", root, "overlay", 0, options)
     except OSError:
-        # No overlay here: the image itself, in which every mount point has to be there already.
         shimlibc.mount(image, root, "", shimlibc.MS_BIND | shimlibc.MS_REC)
-    host = [(part, part, "rw") for part in HOST_PARTS if os.path.exists(part)]
-    for source, target, mode in host + mounts:
-        point = _inside(root, target)
-        if not os.path.lexists(point):
-            _touch(point, like=source)
-        bind(source, point, mode)
+        layers = {root: False}  # no overlay here: it is the image itself
+    for part in HOST_PARTS:
+        if os.path.exists(part):
+            _mount_inside(directory, root, (part, part, "rw"), layers)
+            layers[root + part] = False
+    for mount in mounts:
+        _mount_inside(directory, root, mount, layers)
     if "read_only_root" in spec.get("flags", ()):
         shimlibc.mount("none", root, "", shimlibc.MS_BIND | shimlibc.MS_REMOUNT | shimlibc.MS_RDONLY)
     os.chdir(root)
     os.chroot(".")
     os.chdir("/")
+
+
+def _mount_inside(directory: str, root: str, mount: Mount, layers: Layers) -> None:
+    source, target, mode = mount
+    point = _inside(root, target)
+    _make_point(directory, source, point, layers)
+    bind(source, point, mode)
+    layers[point] = True
 
 
 def _inside(root: str, target: str) -> str:

@@ -104,8 +104,13 @@ def test_an_image_that_is_a_directory_becomes_the_root(world: ProcessWorld) -> N
     image = _image(world.directory / "image")
     (volume := world.directory / "volume").mkdir()
     script = "echo made >/etc/own; cat /etc/release /etc/own; echo kept >/data/kept; test -e /dev/null"
-    found = said(world, script, image=f"dir://{image}", mounts=(Mount(volume, "/data"),))
+    (message := world.directory / "message").touch()
+    script += "; echo the end >/dev/termination-log"
+    mounts = (Mount(volume, "/data"),)
+    found = said(world, script, image=f"dir://{image}", mounts=mounts, termination_log=message)
     assert found == ["test image", "made"]
+    assert message.read_text() == "the end\n"
+    assert not Path("/dev/termination-log").exists()
     assert (volume / "kept").read_text() == "kept\n"
     assert not (image / "etc/own").exists()
     assert not (image / "data").exists()
@@ -147,6 +152,19 @@ def test_user_groups_capabilities_and_privileges_are_those_asked_for(world: Proc
     assert ["CapBnd:", "0" * 16] in found
     assert ["CapEff:", "0" * 16] in found
     assert found[-2:] == [["wrote"], ["0022"]]
+
+
+@needs_root
+@needs_mounts
+def test_another_user_reaches_volumes_at_new_paths(world: ProcessWorld) -> None:
+    """The agent's own directories are closed to that user: only the mounts lead there."""
+    (volume := world.directory / "volume").mkdir()
+    volume.chmod(0o777)
+    script = "echo x >/no-such/deep/path/made; cat no-such/deep/path/made; cat /no-such/deep/path/made; pwd"
+    found = said(
+        world, script, mounts=(Mount(volume, "/no-such/deep/path"),), security=Security(run_as_user=1234)
+    )
+    assert found[:2] == ["x", "x"]
 
 
 @needs_root
