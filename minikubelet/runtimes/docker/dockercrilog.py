@@ -8,7 +8,7 @@ Format: `2026-01-31T12:00:00.123456789Z stdout F text` (the kubelet's CRI loggin
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -65,11 +65,7 @@ class CriLog:
             key=lambda other: other.stat().st_mtime_ns,
             reverse=True,
         )
-        for file in (self.path, *rotated[:1]):
-            cursor = cursor_of(file)
-            if cursor is not None:
-                return cursor
-        return None
+        return cursor_of(self.path, *rotated)
 
     def append(self, entries: Iterable[LogEntry]) -> None:
         """Write entries in one go, so that a crash leaves whole lines but for the last."""
@@ -125,40 +121,41 @@ def _cut_torn_line(path: Path) -> None:
             file.truncate(end)
 
 
-def cursor_of(path: Path) -> Cursor | None:
-    """Where a log file ends; None if it holds no line.
+def cursor_of(*newest_first: Path) -> Cursor | None:
+    """Where a log ends that lies in these files; None if they hold no line.
 
     Entries of one stream are in order, and only the parts of one long line share a time: going back from
     the end, the first entry of that stream with another time ends the count.
     """
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            span = _BLOCK
-            while True:
-                start = max(0, size - span)
-                file.seek(start)
-                lines = file.read(size - start).split(b"\n")[:-1]
-                cursor, certain = _count_back(lines if start == 0 else lines[1:])
-                if certain or start == 0:
-                    return cursor
-                span *= 8
-    except OSError:
-        return None
-
-
-def _count_back(lines: list[bytes]) -> tuple[Cursor | None, bool]:
-    """The cursor that these last lines give, and whether older ones cannot change it."""
     time = stream = b""
-    count = 0
-    for line in reversed(lines):
+    written = 0
+    for line in _lines_backwards(newest_first):
         parts = line.split(b" ", 3)
         if len(parts) != 4:  # noqa: PLR2004 - time, stream, tag, text
             continue
-        if not count:
+        if not written:
             time, stream = parts[0], parts[1]
         if parts[1] == stream:
             if parts[0] != time:
-                return Cursor(time.decode(), stream.decode(), count), True
-            count += 1
-    return (Cursor(time.decode(), stream.decode(), count) if count else None), False
+                break
+            written += 1
+    return Cursor(time.decode(), stream.decode(), written) if written else None
+
+
+def _lines_backwards(newest_first: Iterable[Path]) -> Iterator[bytes]:
+    """The whole lines of the files, the last one first, read in blocks and only as far as asked for."""
+    for path in newest_first:
+        try:
+            with path.open("rb") as file:
+                end = file.seek(0, os.SEEK_END)
+                tail = b""
+                while end > 0:
+                    start = max(0, end - _BLOCK)
+                    file.seek(start)
+                    first, *lines = (file.read(end - start) + tail).split(b"\n")
+                    yield from (line for line in reversed(lines) if line)
+                    tail, end = first, start
+                if tail:
+                    yield tail
+        except OSError:
+            continue

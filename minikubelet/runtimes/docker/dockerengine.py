@@ -37,6 +37,7 @@ class Engine:
 
     def __init__(self, host: str) -> None:
         self.host = host
+        self.call_seconds = CALL_SECONDS
         self._docker: aiodocker.Docker | None = None
         self._connector: aiohttp.BaseConnector | None = None
 
@@ -68,15 +69,16 @@ class Engine:
         *,
         params: Mapping[str, Any] | None = None,
         body: Any = None,
-        seconds: float | None = CALL_SECONDS,
+        patient: bool = False,
     ) -> Any:
-        """One request and its decoded JSON answer, None if there is none."""
-        raw = await self._fetch(method, path, params, body, seconds)
+        """One request and its decoded JSON answer, None if there is none; `patient` waits without end."""
+        raw = await self._fetch(method, path, params, body, None if patient else self.call_seconds)
         return msgspec.json.decode(raw) if raw.strip() else None
 
     async def read(self, path: str, kind: type[T], *, params: Mapping[str, Any] | None = None) -> T:
         """One GET, decoded into `kind`."""
-        return msgspec.json.decode(await self._fetch("GET", path, params, None, CALL_SECONDS), type=kind)
+        raw = await self._fetch("GET", path, params, None, self.call_seconds)
+        return msgspec.json.decode(raw, type=kind)
 
     async def _fetch(
         self, method: str, path: str, params: Mapping[str, Any] | None, body: Any, seconds: float | None
@@ -91,7 +93,7 @@ class Engine:
             raise RuntimeFault(
                 "EngineUnreachable",
                 f"the Docker engine at {self.host} gave no answer to {method} {path}"
-                f" within {seconds:.0f} s; look at its log, and restart it if it hangs",
+                f" within {seconds} s; look at its log, and restart it if it hangs",
                 unreachable=True,
             ) from None
 

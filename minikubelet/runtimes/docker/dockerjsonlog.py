@@ -55,8 +55,9 @@ class JsonLog:
 
     def _start(self, after: Cursor | None) -> None:
         if after is not None:
-            for path in (self._path, self._older):
-                offset = _end_of(path, after)
+            left = after.written  # entries that share a time may lie on both sides of a rotation
+            for path in (self._older, self._path):
+                offset, left = _behind(path, after, left)
                 if offset is not None:
                     self._open(path, offset)
                     return
@@ -110,32 +111,30 @@ class JsonLog:
         return LogEntry(time, entry.stream, (entry.log[:-1] if whole else entry.log).encode(), not whole)
 
 
-def _end_of(path: Path, cursor: Cursor) -> int | None:
-    """The offset behind the entry that a cursor names, None if the file does not hold it.
-
-    Found by its time, whose spelling in the file cannot occur in a text: quotes are escaped there.
-    """
+def _behind(path: Path, cursor: Cursor, left: int) -> tuple[int | None, int]:
+    """The offset behind the `left`th entry of a cursor's time and stream, else how many are left to find."""
     try:
         if path.stat().st_size == 0:
-            return None
+            return None, left
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return _behind(content, cursor)
-    except (OSError, ValueError):
-        return None
+            return _search(content, cursor, left)
+    except OSError:
+        return None, left
 
 
-def _behind(content: mmap.mmap, cursor: Cursor) -> int | None:
+def _search(content: mmap.mmap, cursor: Cursor, left: int) -> tuple[int | None, int]:
+    """Found by its time, whose spelling in the file cannot occur in a text: quotes are escaped there."""
     needle = f'"time":"{short_time(cursor.time)}"'.encode()
-    place, left = content.find(needle), cursor.written
+    place = content.find(needle)
     while place >= 0:
         start, end = content.rfind(b"\n", 0, place) + 1, content.find(b"\n", place)
         if end < 0:
-            return None
+            break
         left -= _stream_of(content[start:end]) == cursor.stream
         if left == 0:
-            return end + 1
+            return end + 1, 0
         place = content.find(needle, end)
-    return None
+    return None, left
 
 
 def _stream_of(line: bytes) -> str:

@@ -97,7 +97,7 @@ class Lifecycle:
         self._stopping[container_id] = ended
         try:
             path = f"containers/{container_id}/stop"
-            await self._engine.ask("POST", path, params={"t": grace_seconds}, seconds=None)
+            await self._engine.ask("POST", path, params={"t": grace_seconds}, patient=True)
         except DockerError as error:
             if not is_gone(error):
                 raise refused("KillContainer", error, container_id=container_id) from None
@@ -141,8 +141,8 @@ class Lifecycle:
                 raise refused("RemoveContainer", error, container_id=container_id) from None
 
     async def members(self, sandbox_id: str, *, running: bool) -> list[str]:
-        """The ids of the containers in a sandbox; only those that run if asked so."""
-        filters = names.filters(sandbox_id=sandbox_id)
+        """The ids of this node's containers in a sandbox; only those that run if asked so."""
+        filters = names.filters(sandbox_id=sandbox_id, node=self._observer.node)
         if running:
             filters["status"] = ["running", "paused", "restarting"]
         try:

@@ -29,13 +29,13 @@ def _end_of(path: Path, count: int, *, from_start: bool = False) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return b""
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         details = os.fstat(descriptor)
         if not stat.S_ISREG(details.st_mode):
             return b""
-        if not from_start:
-            file.seek(max(0, details.st_size - count))
-        return file.read(count)
+        return os.pread(descriptor, count, 0 if from_start else max(0, details.st_size - count))
+    finally:
+        os.close(descriptor)
 
 
 def _last_lines(log: Path) -> str:

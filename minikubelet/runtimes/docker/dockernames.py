@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from minikubelet.ports.runtimeport import ContainerConfig, SandboxConfig
+from minikubelet.ports.runtimeport import ContainerConfig, Pairs, SandboxConfig
 
 POD_NAME: Final = "io.kubernetes.pod.name"
 POD_NAMESPACE: Final = "io.kubernetes.pod.namespace"
@@ -32,6 +32,12 @@ SANDBOX: Final = "podsandbox"
 CONTAINER: Final = "container"
 _TRUE: Final = "true"
 _POD: Final = "POD"
+_RESERVED: Final = (
+    "io.kubernetes.container.",
+    "io.kubernetes.pod.",
+    "io.kubernetes.sandbox.",
+    "minikubelet.dev/",
+)
 
 
 def sandbox_name(config: SandboxConfig) -> str:
@@ -45,9 +51,9 @@ def container_name(config: ContainerConfig) -> str:
 
 
 def sandbox_labels(config: SandboxConfig, node: str) -> dict[str, str]:
-    """The pod's own labels and annotations, then ours, which win."""
+    """The pod's own labels and annotations, and ours."""
     return {
-        **dict(config.labels),
+        **_foreign(config.labels),
         **{f"annotation.{key}": value for key, value in config.annotations},
         POD_NAME: config.name,
         POD_NAMESPACE: config.namespace,
@@ -61,9 +67,9 @@ def sandbox_labels(config: SandboxConfig, node: str) -> dict[str, str]:
 
 
 def container_labels(config: ContainerConfig, sandbox_id: str, node: str) -> dict[str, str]:
-    """The labels asked for, then ours, which win."""
+    """The labels asked for, and ours."""
     return {
-        **dict(config.labels),
+        **_foreign(config.labels),
         POD_NAME: config.pod_name,
         POD_NAMESPACE: config.namespace,
         POD_UID: config.uid,
@@ -78,6 +84,11 @@ def container_labels(config: ContainerConfig, sandbox_id: str, node: str) -> dic
         **({TERMINATION_LOG: str(config.termination_log)} if config.termination_log else {}),
         **_flags({FALLBACK_TO_LOGS: config.fallback_to_logs}),
     }
+
+
+def _foreign(labels: Pairs) -> dict[str, str]:
+    """Labels of a manifest without those that mean something to the driver."""
+    return {key: value for key, value in labels if not key.startswith(_RESERVED)}
 
 
 def _flags(flags: Mapping[str, bool]) -> dict[str, str]:

@@ -53,7 +53,7 @@ class Observer:
 
     def __init__(self, engine: Engine, node: str, logs: LogKeeper) -> None:
         self._engine = engine
-        self._node = node
+        self.node = node
         self._logs = logs
         self._seen: dict[str, _Seen] = {}
         self._sandboxes: dict[str, dict[str, str]] = {}
@@ -69,7 +69,7 @@ class Observer:
     async def pods(self, uid: PodUid | None) -> Sequence[ObservedPod]:
         """All pods of this node, or the one of `uid`, in the order of their uids."""
         before = self._touches
-        labels = {"node": self._node} if uid is None else {"node": self._node, "pod_uid": uid}
+        labels = {"node": self.node} if uid is None else {"node": self.node, "pod_uid": uid}
         params = {"all": True, "filters": names.filters(**labels)}
         try:
             items = await self._engine.read("containers/json", list[view.Listed], params=params)
@@ -86,7 +86,7 @@ class Observer:
     async def status(self, container_id: str) -> ObservedContainer | None:
         """A container as it is now; None if there is none of ours."""
         found = await self.inspect(container_id)
-        if found is None or found.labels.get(names.NODE) != self._node or names.is_sandbox(found.labels):
+        if found is None or found.labels.get(names.NODE) != self.node or names.is_sandbox(found.labels):
             return None
         return (await self._take_in(found)).observed
 
@@ -115,12 +115,12 @@ class Observer:
 
     def require_ours(self, found: view.Inspected) -> None:
         """RuntimeFault unless this node made it."""
-        if found.labels.get(names.NODE) != self._node:
+        if found.labels.get(names.NODE) != self.node:
             owner = found.labels.get(names.NODE)
             raise RuntimeFault(
                 "NotOwned",
                 f"container {found.id[:12]} was made by {f'node {owner}' if owner else 'someone else'},"
-                f" not by node {self._node}; it is left alone",
+                f" not by node {self.node}; it is left alone",
             )
 
     async def sandbox_labels(self, sandbox_id: str) -> dict[str, str]:
@@ -142,7 +142,7 @@ class Observer:
 
     async def events(self) -> AsyncGenerator[RuntimeEvent, None]:
         """A hint at everything once the subscription stands, then one per change of ours."""
-        filters = {"type": ["container"], "event": _CHANGES, **names.filters(node=self._node)}
+        filters = {"type": ["container"], "event": _CHANGES, **names.filters(node=self.node)}
         # The engine answers a moment before it subscribes: `since` fills that gap from its memory.
         params: dict[str, Any] = {"since": str(int(time.time()) - 1), "filters": filters}
         rest = b""

@@ -14,7 +14,7 @@ from typing import Final
 from aiodocker.exceptions import DockerError
 
 from minikubelet.model.ids import PodUid
-from minikubelet.model.observed import ObservedContainer, ObservedPod
+from minikubelet.model.observed import ContainerPhase, ObservedContainer, ObservedPod
 from minikubelet.ports.runtimeport import (
     ContainerConfig,
     ExecResult,
@@ -46,9 +46,15 @@ class DockerRuntime:
     `pause_image` holds the sandboxes; unset, or not in the engine, a built-in one of 300 bytes does.
     """
 
-    def __init__(self, host: str, *, node: str, state_dir: Path, pause_image: str | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        *,
+        node: str,
+        state_dir: Path,  # noqa: ARG002 - drivers are made alike; this one has labels for a memory, no files
+        pause_image: str | None = None,
+    ) -> None:
         self._node = node
-        self._state_dir = state_dir
         self._engine = Engine(host)
         self._logs = LogKeeper(self._engine)
         self._observer = Observer(self._engine, node, self._logs)
@@ -112,16 +118,16 @@ class DockerRuntime:
         """Kill the sandbox's containers, then the pause container, whose network goes with it."""
         if not await self._observer.is_ours(sandbox_id):
             return
-        for container_id in await self._lifecycle.members(sandbox_id, running=True):
-            await self._lifecycle.kill(container_id)
+        members = await self._lifecycle.members(sandbox_id, running=True)
+        await asyncio.gather(*(self._lifecycle.kill(container_id) for container_id in members))
         await self._lifecycle.kill(sandbox_id)
 
     async def remove_pod_sandbox(self, sandbox_id: str) -> None:
         """Remove the sandbox after all containers in it."""
         if not await self._observer.is_ours(sandbox_id):
             return
-        for container_id in await self._lifecycle.members(sandbox_id, running=False):
-            await self._lifecycle.remove(container_id)
+        members = await self._lifecycle.members(sandbox_id, running=False)
+        await asyncio.gather(*(self._remove(container_id) for container_id in members))
         await self._lifecycle.remove(sandbox_id)
 
     async def create_container(self, sandbox_id: str, config: ContainerConfig) -> str:
@@ -169,10 +175,15 @@ class DockerRuntime:
 
     async def remove_container(self, container_id: str) -> None:
         """Remove a container; its log stays, complete."""
-        if not await self._observer.is_ours(container_id):
-            return
-        await self._lifecycle.kill(container_id)
-        await self._observer.status(container_id)  # writes the rest of its log
+        if await self._observer.is_ours(container_id):
+            await self._remove(container_id)
+
+    async def _remove(self, container_id: str) -> None:
+        """A look at a container that has exited writes the rest of its log."""
+        found = await self._observer.status(container_id)
+        if found is not None and found.phase is ContainerPhase.RUNNING:
+            await self._lifecycle.kill(container_id)
+            await self._observer.status(container_id)
         await self._lifecycle.remove(container_id)
 
     async def list_pods(self, uid: PodUid | None = None) -> Sequence[ObservedPod]:

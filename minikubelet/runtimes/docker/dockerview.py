@@ -16,7 +16,6 @@ from minikubelet.model.observed import ContainerPhase, ObservedContainer, Observ
 from minikubelet.runtimes.docker import dockernames as names
 
 _TIME: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z")
-_KILLED: Final = 137
 
 
 class Network(msgspec.Struct, frozen=True, rename="pascal"):
@@ -136,7 +135,7 @@ def _ended(container: ObservedContainer, found: Inspected, message: str) -> Obse
         container,
         # The engine notes a start after it, so that what ends at once seems to have ended before.
         finished_at=max(microseconds(state.finished_at), container.started_at) or container.created_at,
-        exit_code=_KILLED if reason == "OOMKilled" and state.exit_code == 0 else state.exit_code,
+        exit_code=state.exit_code,
         reason=reason,
         message=message,
     )

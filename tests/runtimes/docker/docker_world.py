@@ -25,7 +25,7 @@ class TrappedRuntime(DockerRuntime):
 
 def _trapped(container_id: str) -> bool:
     _, found = docker_probe.ask("GET", f"/containers/{container_id}/json")
-    if not any("trap" in word for word in found["Config"]["Entrypoint"] or ()):
+    if found["State"]["Pid"] == 0 or not any("trap" in word for word in found["Config"]["Entrypoint"] or ()):
         return True
     status = Path(f"/proc/{found['State']['Pid']}/status").read_text(encoding="utf-8")
     masks = [line.split()[1] for line in status.splitlines() if line.startswith(("SigIgn:", "SigCgt:"))]
