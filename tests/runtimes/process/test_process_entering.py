@@ -119,6 +119,31 @@ def test_an_image_that_is_a_directory_becomes_the_root(world: ProcessWorld) -> N
     assert said(world, refused, image=str(image), security=security) == ["refused"]
 
 
+@needs_root
+@needs_mounts
+def test_without_an_overlay_an_image_is_entered_and_still_gets_no_mount_points(world: ProcessWorld) -> None:
+    """Without the directories for a layer the overlay cannot be mounted, as on some file systems."""
+    image = _image(world.directory / "image")
+    for name in ("volume", "root", "stage", "volume/sub"):
+        (world.directory / name).mkdir()
+    spec = {
+        "image": [str(image)],
+        "root": [str(world.directory / "root")],
+        "mount_from": [str(world.directory / "volume")] * 2,
+        "mount_to": ["/data", "/etc/new"],
+        "mount_mode": ["rw", "ro"],
+    }
+    code = (
+        "import sys, os; from minikubelet.runtimes.process import shimmounts\n"
+        f"shimmounts.arrange({str(world.directory)!r}, {spec!r})\n"
+        "os.execv('/bin/sh', ['sh', '-c', 'cat /etc/release; echo x >/data/made; cat /etc/new/made'])\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.stdout.splitlines()[:2] == ["test image", "x"], ran.stderr
+    assert not (image / "data").exists()
+    assert not (image / "etc/new").exists()
+
+
 def _image(path: Path) -> Path:
     """A root with a shell, cat and touch, and the libraries that they need."""
     for program in ("sh", "cat", "touch"):
