@@ -10,7 +10,7 @@ import contextlib
 import socket
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from minikubelet.agent.agentplan import AgentPlan, StartFault
 from minikubelet.ports.clockport import Clock
@@ -42,7 +42,7 @@ def choose_runtime(plan: AgentPlan, clock: Clock) -> Choice:
         case "process":
             return Choice(_process(plan), why)
         case "simulated":
-            return Choice(_simulated(parts.query, clock), why)
+            return Choice(_simulated(plan.endpoint, clock), why)
         case "unix":
             raise StartFault(
                 f"containerRuntimeEndpoint {plan.endpoint}: there is no CRI driver yet; use docker://PATH, "
@@ -76,14 +76,11 @@ def _process(plan: AgentPlan) -> Runtime:
     return ProcessRuntime(plan.places.root, node=plan.node_name, ip=plan.node_ips[0])
 
 
-def _simulated(query: str, clock: Clock) -> Runtime:
-    from minikubelet.runtimes.simulated.simulatedruntime import (  # noqa: PLC0415 - only when chosen
-        SimulatedRuntime,
-        read_options,
-    )
+def _simulated(endpoint: str, clock: Clock) -> Runtime:
+    from minikubelet.runtimes.simulated.simulatedoptions import parse_endpoint  # noqa: PLC0415 - only when chosen
+    from minikubelet.runtimes.simulated.simulatedruntime import SimulatedRuntime  # noqa: PLC0415 - as above
 
     try:
-        options = read_options({key: values[-1] for key, values in parse_qs(query).items()})
+        return SimulatedRuntime(parse_endpoint(endpoint), clock)
     except ValueError as error:
-        raise StartFault(f"containerRuntimeEndpoint simulated://?{query}: {error}") from error
-    return SimulatedRuntime(options, clock)
+        raise StartFault(f"containerRuntimeEndpoint: {error}") from error

@@ -31,11 +31,11 @@ class Relook:
         self._look = look
         self._left_aside: set[PodUid] = set()
 
-    def seen(self, seq: int, event: AnyEvent) -> None:
+    def seen(self, _seq: int, event: AnyEvent) -> None:
         """Take note of an event."""
         match event:
             case PodObserved():
-                self._observed(seq, event)
+                self._observed(event)
             case SandboxStarted() | SandboxStartFailed() | ContainerStarted() | ContainerStartFailed():
                 if event.uid in self._left_aside:
                     self._left_aside.discard(event.uid)
@@ -43,20 +43,17 @@ class Relook:
             case _:
                 pass
 
-    def _observed(self, seq: int, event: PodObserved) -> None:
+    def _observed(self, event: PodObserved) -> None:
         slot = self._reducer.slots.get(event.slot)
         gen = slot.find(event.pod.uid) if slot else None
         if gen is None:
             return
         if any(pending.command in _STARTS for pending in gen.pending.values()):
             self._left_aside.add(gen.uid)
-        elif _newer(gen, event.after, seq):
+        elif _newer(gen, event.after):
             self._look(event.slot, gen.uid)
 
 
-def _newer(gen: Generation, after: int, seq: int) -> bool:
-    """Whether something of the pod was learnt after the look began, other than by this very event."""
-    touched = [record.touched for record in gen.containers.values()]
-    if gen.sandbox is not None:
-        touched.append(gen.sandbox.touched)
-    return any(after < told < seq for told in touched)
+def _newer(gen: Generation, after: int) -> bool:
+    """Whether something of the pod was known already that is newer than what the look began with."""
+    return after < gen.as_of or any(after < record.as_of for record in gen.containers.values())

@@ -67,7 +67,7 @@ class Volumes:
         if volume.empty_dir is not None:
             path = self._paths.volume(PodUid(pod.metadata.uid), "empty-dir", volume.name)
             if not path.is_dir():
-                path.mkdir(parents=True)
+                path.mkdir(parents=True, exist_ok=True)
                 path.chmod(0o777)
             return path
         if volume.host_path is not None:
@@ -87,7 +87,7 @@ def _host_path(name: str, source: HostPathVolumeSource) -> Path:
     elif source.type == "FileOrCreate" and not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644))
     elif not source.type and not path.exists():
-        path.mkdir(mode=0o755, parents=True)
+        path.mkdir(mode=0o755, parents=True, exist_ok=True)
     check = _CHECKS.get(source.type)
     if check is None:
         return path
@@ -117,5 +117,5 @@ def _inside(root: Path, sub_path: str) -> Path:
     if not path.is_relative_to(base):
         raise _fault(f"subPath {sub_path!r} leads out of its volume")
     if not path.exists():
-        path.mkdir(mode=0o755, parents=True)
+        path.mkdir(mode=0o755, parents=True, exist_ok=True)
     return path
