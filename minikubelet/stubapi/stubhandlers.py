@@ -28,6 +28,7 @@ from minikubelet.stubapi.stubrules import require
 from minikubelet.stubapi.stubselectors import parse_selector
 from minikubelet.stubapi.stubstatus import (
     ApiError,
+    bad_request,
     internal_error,
     method_not_allowed,
     unauthorized,
@@ -84,6 +85,9 @@ class Handlers:
             answer = json_response(problem.status(), problem.code)
         except ConnectionError:
             raise
+        except (RecursionError, OverflowError):
+            refused = bad_request("the object is nested too deeply or holds a number beyond 64 bits")
+            answer = json_response(refused.status(), refused.code)
         except Exception as problem:  # noqa: BLE001 - a bug in one handler must not end the server
             await _log.aerror("a request failed", path=request.path, problem=repr(problem))
             failed = internal_error(f"{type(problem).__name__} while {request.method} {request.path}")

@@ -71,8 +71,11 @@ class StateLog:
         """Write changes and flush them to the disk, all or none.
 
         Raises:
-            OSError: nothing was kept. A flush that failed is not retried: the log refuses from then on.
+            OSError: nothing was kept. A flush that failed is never retried: the next append begins by
+                moving what was safe before into a new file.
         """
+        if self._broken:
+            self._move()
         self._write(b"".join(_encode_change(change) for change in changes))
 
     def compact(self, version: int, objects: Iterable[tuple[Resource, Stored]]) -> None:
@@ -97,8 +100,6 @@ class StateLog:
         self._file = self._lock = -1
 
     def _write(self, content: bytes) -> None:
-        if self._broken or self._file < 0:
-            raise OSError(errno.EIO, "the state log is closed after an earlier failure; restart the server")
         try:
             _write_all(self._file, content, self._size)
         except OSError:
@@ -118,6 +119,13 @@ class StateLog:
             os.ftruncate(self._file, self._size)
         except OSError:
             self._broken = True
+
+    def _move(self) -> None:
+        safe = os.pread(self._file, self._size, 0)
+        if _Replay().read(safe) != self._size:
+            raise OSError(errno.EIO, "the state log is damaged after an earlier failure; restart the server")
+        self._replace(safe)
+        self._broken = False
 
     def _replace(self, content: bytes) -> None:
         path = self._directory / "state.log.new"

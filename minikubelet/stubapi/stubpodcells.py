@@ -48,9 +48,17 @@ def _two(seconds: int, big: int, big_name: str, small: int, small_name: str) -> 
 
 def since(text: str | None, now: datetime) -> str:
     """How long ago a timestamp was."""
-    if not text:
-        return "<unknown>"
-    return human_duration((now - datetime.fromisoformat(text)).total_seconds())
+    moment = parse_time(text)
+    return "<unknown>" if moment is None else human_duration((now - moment).total_seconds())
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """The moment in a timestamp with a zone, or None for what is none."""
+    try:
+        moment = datetime.fromisoformat(str(text).upper())
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 class PodCells(msgspec.Struct, frozen=True):
@@ -68,17 +76,13 @@ class _Tally:
         self.reason = reason
         self.ready = 0
         self.restarts = 0
-        self.last_restart: str | None = None
+        self.last_restart: datetime | None = None
 
     def count(self, status: Obj) -> None:
         self.restarts += status.get("restartCount") or 0
-        finished = ((status.get("lastState") or {}).get("terminated") or {}).get("finishedAt")
-        if finished and (self.last_restart is None or _when(finished) > _when(self.last_restart)):
+        finished = parse_time(((status.get("lastState") or {}).get("terminated") or {}).get("finishedAt"))
+        if finished and (self.last_restart is None or finished > self.last_restart):
             self.last_restart = finished
-
-
-def _when(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 def pod_cells(pod: Obj, now: datetime) -> PodCells:
@@ -101,7 +105,7 @@ def pod_cells(pod: Obj, now: datetime) -> PodCells:
     total = len(spec.get("containers") or []) + len(sidecars)
     restarts = str(tally.restarts)
     if tally.restarts and tally.last_restart:
-        restarts = f"{restarts} ({since(tally.last_restart, now)} ago)"
+        restarts = f"{restarts} ({human_duration((now - tally.last_restart).total_seconds())} ago)"
     return PodCells(f"{tally.ready}/{total}", tally.reason, restarts)
 
 

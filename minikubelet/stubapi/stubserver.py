@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
-from minikubelet.stubapi.stubcerts import ensure_identity, ensure_token
+from minikubelet.stubapi.stubcerts import ensure_identity, ensure_token, write_private
 from minikubelet.stubapi.stubcommits import Committer
 from minikubelet.stubapi.stubdeletion import DeleteOptions
 from minikubelet.stubapi.stubhandlers import Handlers, LogHandler
 from minikubelet.stubapi.stubkubeconfig import write_kubeconfig
 from minikubelet.stubapi.stubpersistence import StateLog
+from minikubelet.stubapi.stubpodcells import parse_time
 from minikubelet.stubapi.stubrequests import BODY_MAX
 from minikubelet.stubapi.stubresources import EVENTS, FIRST_NAMESPACES, NAMESPACES, Target
 from minikubelet.stubapi.stubstatus import ApiError
@@ -27,7 +28,8 @@ from minikubelet.stubapi.stubwatch import Watches
 from minikubelet.stubapi.stubwrites import Writes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import ssl
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
 __all__ = ["LogHandler", "StubServer"]
@@ -35,6 +37,8 @@ __all__ = ["LogHandler", "StubServer"]
 _log = structlog.get_logger(__name__)
 _BOOKMARK_SECONDS = 60.0
 _SWEEP_SECONDS = 60.0
+_PORTS = 65536
+_RENEW_SECONDS = 12 * 3600.0
 _EVENT_LIFE = timedelta(hours=1)
 _SHUTDOWN_SECONDS = 5.0
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound to
@@ -49,7 +53,8 @@ class StubServer:
     """A Kubernetes API server small enough to be embedded, with its state in one directory.
 
     It runs no controllers and no scheduler; with `default_node`, a pod that is created without a node is
-    bound to that one at once. `port` 0 takes any free one; `log_handler` answers `pods/log`.
+    bound to that one at once. `port` 0 takes the last one again or any free one;
+    `log_handler` answers `pods/log`.
     """
 
     def __init__(
@@ -131,14 +136,7 @@ class StubServer:
             if store.get(NAMESPACES, Key("", name)) is None:
                 await writes.create(Target(NAMESPACES), {"metadata": {"name": name}})
         await writes.resume()
-        sweeping = asyncio.create_task(self._sweep(store, writes), name="stub-event-sweeper")
-
-        async def stop_sweeping() -> None:
-            sweeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await sweeping
-
-        stack.push_async_callback(stop_sweeping)
+        _keep_running(stack, self._sweep(store, writes), "stub-event-sweeper")
         return writes
 
     async def _listen(self, stack: AsyncExitStack, store: Store, writes: Writes) -> None:
@@ -162,9 +160,35 @@ class StubServer:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         stack.callback(watches.close)
-        site = web.TCPSite(runner, self._host, self._port, ssl_context=identity.server_context())
-        await site.start()
+        context = identity.server_context()
+        await self._bind(runner, context)
+        _keep_running(stack, self._renew(context), "stub-certificate-renewal")
+
+    async def _bind(self, runner: web.AppRunner, context: ssl.SSLContext) -> None:
+        """Listen; where any port will do, on the last one if it is free, so that kubeconfigs stay right."""
+        remembered = self._state_dir / "port"
+        last = _read_port(remembered) if self._port == 0 else 0
+        if last:
+            try:
+                await web.TCPSite(runner, self._host, last, ssl_context=context).start()
+            except OSError as problem:
+                await _log.ainfo("the last port is taken, another one is used", problem=str(problem))
+        if not runner.addresses:
+            await web.TCPSite(runner, self._host, self._port, ssl_context=context).start()
         self._port = runner.addresses[0][1]
+        write_private(remembered, f"{self._port}\n".encode())
+
+    async def _renew(self, context: ssl.SSLContext) -> None:
+        """Give a server that runs for a year its new certificate in time; open connections stay."""
+        while True:
+            await asyncio.sleep(_RENEW_SECONDS)
+            try:
+                identity = await asyncio.to_thread(
+                    ensure_identity, self._state_dir, self._host, self._clock()
+                )
+                context.load_cert_chain(identity.cert_file, identity.key_file)
+            except OSError as problem:
+                await _log.awarning("the certificate could not be renewed yet", problem=str(problem))
 
     async def _sweep(self, store: Store, writes: Writes) -> None:
         """Forget Events an hour after they last happened, as upstream does."""
@@ -172,14 +196,29 @@ class StubServer:
             oldest = self._clock() - _EVENT_LIFE
             for stored in store.select(EVENTS):
                 meta = stored.obj["metadata"]
-                last = stored.obj.get("lastTimestamp") or meta["creationTimestamp"]
-                if _before(last, oldest):
+                last = parse_time(stored.obj.get("lastTimestamp") or meta["creationTimestamp"])
+                if last is None or last < oldest:
                     target = Target(EVENTS, meta["namespace"], meta["name"])
                     with suppress(ApiError):
                         await writes.delete(target, DeleteOptions())
             await asyncio.sleep(_SWEEP_SECONDS)
 
 
-def _before(text: str, moment: datetime) -> bool:
-    parsed = datetime.fromisoformat(text)
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)) < moment
+def _read_port(path: Path) -> int:
+    try:
+        port = int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
+    return port if 0 < port < _PORTS else 0
+
+
+def _keep_running(stack: AsyncExitStack, work: Coroutine[None, None, None], name: str) -> None:
+    """Run background work until the stack unwinds."""
+    task = asyncio.create_task(work, name=name)
+
+    async def stop() -> None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    stack.push_async_callback(stop)

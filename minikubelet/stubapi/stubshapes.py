@@ -7,12 +7,14 @@ refused here is a 400, as upstream's decoder answers; rules that give a 422 live
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from minikubelet.stubapi.stubresources import EVENTS, LEASES, NODES, PODS, SECRETS, SERVICES, Obj, Resource
 from minikubelet.stubapi.stubstatus import bad_request
+
+_Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class _Shape(msgspec.Struct, rename="camel"):
@@ -29,8 +31,8 @@ class _Meta(_Shape):
     annotations: dict[str, str] | None = None
     finalizers: list[str] | None = None
     owner_references: list[dict[str, Any]] | None = None
-    creation_timestamp: datetime | None = None
-    deletion_timestamp: datetime | None = None
+    creation_timestamp: _Time | None = None
+    deletion_timestamp: _Time | None = None
     deletion_grace_period_seconds: int | None = None
 
 
@@ -82,7 +84,7 @@ class _Terminated(_Shape):
     exit_code: int = 0
     signal: int = 0
     reason: str | None = None
-    finished_at: datetime | None = None
+    finished_at: _Time | None = None
 
 
 class _Waiting(_Shape):
@@ -149,9 +151,9 @@ class _Event(_Object):
     involved_object: dict[str, str] | None = None
     source: dict[str, str] | None = None
     series: dict[str, Any] | None = None
-    first_timestamp: datetime | None = None
-    last_timestamp: datetime | None = None
-    event_time: datetime | None = None
+    first_timestamp: _Time | None = None
+    last_timestamp: _Time | None = None
+    event_time: _Time | None = None
     count: int | None = None
     type: str | None = None
     reason: str | None = None

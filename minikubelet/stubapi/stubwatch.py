@@ -7,6 +7,7 @@ and one that falls too far behind is told 410 and lists again. No parsing of req
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -77,7 +78,9 @@ class Watches:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
                 return
-            if not await _happens(news, min(left, self._bookmark_seconds)) and request.bookmarks:
+            await _happens(news, min(left, self._bookmark_seconds))
+            # A change may have come in the very moment the waiting ended: a bookmark must not pass it by.
+            if request.bookmarks and not news.is_set():
                 position = max(position, self._store.version)
                 yield self._bookmark(request, position)
 
@@ -139,10 +142,7 @@ class Watches:
         return watch_line("BOOKMARK", msgspec.json.encode(obj))
 
 
-async def _happens(event: asyncio.Event, seconds: float) -> bool:
-    try:
+async def _happens(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
-    except TimeoutError:
-        return False
-    return True

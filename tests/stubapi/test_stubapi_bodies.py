@@ -38,6 +38,8 @@ BOMB = b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
         ("application/json", b'"x"', 400),
         ("application/json", b"\xff\xfe", 400),
         ("application/json", b"[" * 100_000, 400),
+        ("application/json", b'{"metadata": {"name": "x"}, "more": ' + b"[" * 900 + b"]" * 900 + b"}", 422),
+        ("application/json", b'{"metadata": {"name": "x"}, "more": 18446744073709551616}', 422),
         ("application/json", b'{"metadata": "x"}', 400),
         ("application/json", b'{"kind": "Node", "metadata": {"name": "x"}}', 400),
         ("application/json", b'{"apiVersion": "v2", "metadata": {"name": "x"}}', 400),

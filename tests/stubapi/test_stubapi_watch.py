@@ -142,8 +142,12 @@ Step = tuple[str, int]
 STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2)), max_size=25)
 
 
-async def _follow(watches: Watches, start: int, seen: dict[str, Any], until: int, selector: str) -> list[int]:
+async def _follow(
+    store: Store, start: int, seen: dict[str, Any], changing: asyncio.Task[None], selector: str
+) -> list[int]:
+    """Bring `seen` up to date while changes happen; returns the versions in the order of the events."""
     query = parse_selector(CONFIGMAPS, {"labelSelector": selector})
+    watches = Watches(store, lambda: datetime.now(UTC), 0.0005)
     request = WatchRequest(CONFIGMAPS, "ns", query, start, PATIENCE, bookmarks=True)
     versions: list[int] = []
     async with aclosing(watches.stream(request)) as chunks:
@@ -156,9 +160,15 @@ async def _follow(watches: Watches, start: int, seen: dict[str, Any], until: int
                     seen.pop(meta["name"])
                 elif event["type"] != "BOOKMARK":
                     seen[meta["name"]] = event["object"]
-            if versions and versions[-1] >= until:
+            if changing.done() and versions and versions[-1] >= store.version:
                 return versions
     return versions
+
+
+async def _change_all(committer: Committer, steps: list[Step]) -> None:
+    for number, step in enumerate(steps):
+        await _change(committer, step)
+        await asyncio.sleep(0.0005 * (number % 3))
 
 
 async def _change(committer: Committer, step: Step) -> None:
@@ -196,9 +206,8 @@ def test_a_watch_from_any_point_arrives_at_the_present(
                     for stored in store.select(CONFIGMAPS)
                     if wanted.matches(stored.obj)
                 }
-                await asyncio.gather(*(_change(committer, step) for step in after))
-                watches = Watches(store, lambda: datetime.now(UTC), 0.001)
-                versions = await _follow(watches, start, seen, store.version, selector)
+                changing = group.create_task(_change_all(committer, after))
+                versions = await _follow(store, start, seen, changing, selector)
                 committer.close()
             log.close()
             assert versions == sorted(versions)
