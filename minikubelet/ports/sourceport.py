@@ -32,6 +32,7 @@ class FileVerdict(msgspec.Struct, frozen=True, kw_only=True):
 
     `pods` are the slots that the file defines and `kept` those among them that go on with their last good
     definition, since the file itself is broken. `messages` say what is wrong, each with line and field path.
+    `foreign`: all that was rejected are objects of other kinds, such as a Deployment.
     """
 
     file: str
@@ -40,11 +41,12 @@ class FileVerdict(msgspec.Struct, frozen=True, kw_only=True):
     pods: tuple[SlotKey, ...] = ()
     messages: tuple[str, ...] = ()
     kept: tuple[SlotKey, ...] = ()
+    foreign: bool = False
 
     @property
     def hides_pods(self) -> bool:
         """Whether it may define pods that cannot be known now, so that no unknown pod may be ended."""
-        return self.status in {FileStatus.REJECTED, FileStatus.UNREADABLE}
+        return self.status in {FileStatus.REJECTED, FileStatus.UNREADABLE} and not self.foreign
 
 
 class PodOffered(msgspec.Struct, frozen=True, kw_only=True):

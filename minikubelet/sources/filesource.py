@@ -65,6 +65,7 @@ class FileSource:
         self._state = ManifestState(str(self._path), first_seen=first_seen or {})
         self._known: dict[str, Known] = {}
         self._single = False
+        self._linked = False
         self._listed = False
         self._loading: set[str] = set()
         self._loaded: list[tuple[Entry, Known | None]] = []
@@ -111,6 +112,7 @@ class FileSource:
             self._single = found.single
             watch.arm(single=self._single)
             watch.suspect()
+        self._linked = found.linked
         entries = {entry.name: entry for entry in found.listing.entries}
         for name, (entry, _) in loaded.items():
             if isinstance(entries.get(name), Same):
@@ -173,8 +175,8 @@ class FileSource:
 
     async def _pause(self, watch: FolderWatch, clock: Callable[[], float]) -> Hints:
         """Wait until there is a reason to look again."""
-        frequency = self._frequency if watch.complete else min(self._frequency, UNWATCHED_SECONDS)
-        poll = clock() + frequency
+        told = watch.complete and not self._linked
+        poll = clock() + (self._frequency if told else min(self._frequency, UNWATCHED_SECONDS))
         while True:
             deadline = min([poll, *self._lingering.values(), watch.next_due() or poll])
             with contextlib.suppress(TimeoutError):

@@ -8,9 +8,9 @@ disk: they are made in threads. May not be here: which file's pod counts (`manif
 from __future__ import annotations
 
 import errno
-import fnmatch
 import hashlib
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -35,7 +35,7 @@ MOST_BYTES = 10 * 1024 * 1024
 BIG_BYTES = 256 * 1024
 """From this size on, a file is parsed on its own so that it holds up no other."""
 
-_BACKUPS = ("*~", "*.bak", "*.backup", "*.swp", "*.swo", "*.swx", "*.tmp", "#*#")
+_BACKUP = re.compile(r".*(~|\.bak|\.backup|\.sw[opx]|\.tmp)|#.*#", re.DOTALL)
 _COARSE_CLOCK_NS = 100_000_000
 _READ_TRIES = 3
 
@@ -86,7 +86,8 @@ class Look(msgspec.Struct, frozen=True):
     """What a look found.
 
     `big` are files left to be parsed by `load`. `renamed` are files that are gone while their inode goes on
-    under the name of a backup: an editor is at work.
+    under the name of a backup: an editor is at work. `linked`: there are symbolic links among the files,
+    whose targets may change without a word from the folder.
     """
 
     listing: Listing
@@ -94,6 +95,7 @@ class Look(msgspec.Struct, frozen=True):
     big: tuple[str, ...] = ()
     renamed: tuple[str, ...] = ()
     single: bool = False
+    linked: bool = False
 
 
 def look(request: Request) -> Look:
@@ -140,6 +142,7 @@ def _look_at(request: Request, names: Iterable[str], *, single: bool) -> Look:
     known: dict[str, Known] = {}
     big: list[str] = []
     aside: set[tuple[int, int]] = set()
+    linked = False
     for name in names:
         file = folder / name
         if not single and (name.startswith(".") or _is_backup(name)):
@@ -147,6 +150,7 @@ def _look_at(request: Request, names: Iterable[str], *, single: bool) -> Look:
             if not name.startswith("."):
                 entries.append(Ignored(name, "looks like an editor's or backup file, by its name"))
             continue
+        linked = linked or file.is_symlink()
         entry, found = _entry(request, file)
         if found is not None:
             known[name] = found
@@ -159,11 +163,11 @@ def _look_at(request: Request, names: Iterable[str], *, single: bool) -> Look:
         others = [name for name in _list(folder) if name.startswith(".") or _is_backup(name)]
         aside.update(key for name in others for key in _inode_keys(folder / name))
     renamed = tuple(name for name in gone if request.known[name].inode_key in aside)
-    return Look(Listing(tuple(entries)), known, tuple(big), renamed, single)
+    return Look(Listing(tuple(entries)), known, tuple(big), renamed, single, linked)
 
 
 def _is_backup(name: str) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in _BACKUPS)
+    return _BACKUP.fullmatch(name) is not None
 
 
 def _inode_keys(file: Path) -> Iterable[tuple[int, int]]:

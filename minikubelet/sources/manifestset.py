@@ -39,11 +39,15 @@ class ReadPod(msgspec.Struct, frozen=True):
 
 
 class FileReading(msgspec.Struct, frozen=True):
-    """What a file's content says: its good pods, what is wrong, and what is merely doubtful."""
+    """What a file's content says: its good pods, what is wrong, and what is merely doubtful.
+
+    `foreign`: the errors are only about documents of other kinds, none of which can be a broken pod.
+    """
 
     pods: tuple[ReadPod, ...] = ()
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    foreign: bool = False
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -94,6 +98,7 @@ class HeldFile(msgspec.Struct, frozen=True):
     """each with the hash of the content that defined it"""
     kept: tuple[SlotKey, ...] = ()
     messages: tuple[str, ...] = ()
+    foreign: bool = False
 
 
 class Desired(msgspec.Struct, frozen=True):
@@ -185,6 +190,7 @@ def _judge(entry: Loaded, old: HeldFile | None) -> HeldFile:
         pods=(*((pod, entry.hash) for pod in good.values()), *kept),
         kept=tuple(pod.slot for pod, _ in kept),
         messages=(*errors, *warnings),
+        foreign=entry.reading.foreign,
     )
 
 
@@ -205,7 +211,10 @@ def _wanted(
     state: ManifestState, slot: SlotKey, file: HeldFile, read: ReadPod, content: str, *, now: str
 ) -> Desired:
     uid = PodUid(read.pod.metadata.uid)
+    origin = f"{shown(file.name)}#{read.document} {content}"
     before = state.desired.get(slot)
+    if before is not None and (before.uid, before.origin, before.file) == (uid, origin, file.name):
+        return before  # the same document of the same content: with hundreds of files, most of them
     if before is not None and before.uid == uid:
         seen = before.pod.metadata.annotations[CONFIG_SEEN]
     else:
@@ -214,7 +223,7 @@ def _wanted(
     return Desired(
         file=file.name,
         pod=replace(read.pod, metadata=metadata),
-        origin=f"{shown(file.name)}#{read.document} {content}",
+        origin=origin,
     )
 
 
@@ -223,7 +232,7 @@ def _changes(
 ) -> Iterable[PodOffered | PodRetracted]:
     for slot in sorted({**before, **after}):
         old, new = before.get(slot), after.get(slot)
-        if new is not None and new != old and not _only_file_differs(old, new):
+        if new is not None and new is not old and not _only_file_differs(old, new):
             yield PodOffered(source=Source.FILE, pod=new.pod, origin=new.origin)
         if old is not None and (new is None or new.uid != old.uid):
             namespace, name = split_slot(slot)
@@ -265,10 +274,13 @@ def _verdict(file: HeldFile, desired: Mapping[SlotKey, Desired]) -> FileVerdict:
         pods=slots,
         messages=(*file.messages, *shadows),
         kept=tuple(slot for slot in file.kept if slot not in lost),
+        foreign=file.foreign,
     )
 
 
 def shown(name: str) -> str:
     """Spell a file name so that it can be printed and encoded: odd bytes and control characters escaped."""
+    if name.isascii() and name.isprintable():
+        return name
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

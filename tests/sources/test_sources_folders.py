@@ -84,6 +84,20 @@ def test_one_file_may_be_the_whole_source(tmp_path: Path) -> None:
     run(main())
 
 
+def test_a_linked_file_is_followed_to_where_no_watch_reaches(tmp_path: Path) -> None:
+    async def main() -> None:
+        folder = tmp_path / "manifests"
+        folder.mkdir()
+        (tmp_path / "elsewhere").write_text("web one")
+        (folder / "web").symlink_to(tmp_path / "elsewhere")
+        async with watching(folder) as sink:
+            assert sink.images == {"web": "one"}
+            (tmp_path / "elsewhere").write_text("web two")
+            await sink.until(lambda s: s.images == {"web": "two"}, "a change of the target")
+
+    run(main())
+
+
 @pytest.mark.parametrize("failing", ["__init__", "add_watch"])
 def test_exhausted_limits_cost_speed_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str

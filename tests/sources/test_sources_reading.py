@@ -35,6 +35,7 @@ def test_a_folder_of_real_manifests_gets_its_verdicts(tmp_path: Path) -> None:
     }
     assert verdicts["a.yaml"].pods == (SlotKey("kube-system/web-node-1"),)
     assert "spec.containers[0].image: Required value" in verdicts["b.yaml"].messages[0]
+    assert [name for name, verdict in verdicts.items() if verdict.hides_pods] == ["b.yaml", "e.yaml"]
     assert "Deployment" in verdicts["c.yaml"].messages[0]
     assert any("is held by a.yaml" in text for text in verdicts["d.yaml"].messages)
     assert verdicts["a.yaml"].status is FileStatus.ACCEPTED
