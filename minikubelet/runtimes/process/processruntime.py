@@ -44,7 +44,9 @@ class ProcessRuntime:
 
     `ip` is shown as the address of every pod: processes have the host's network. Without
     `namespaces` volumes are symlinks even where mount namespaces would be allowed. Nothing is lost when
-    the object goes: another one for the same directory and node adopts everything.
+    the object goes: another one for the same directory and node adopts everything. A service manager must
+    not end the agent's whole process tree with it (systemd: `KillMode=process`). Who kills a supervisor
+    kills its container, which then shows 137.
     """
 
     def __init__(self, state_dir: Path, *, node: str, ip: str = "127.0.0.1", namespaces: bool = True) -> None:

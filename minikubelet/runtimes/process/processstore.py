@@ -22,6 +22,7 @@ from minikubelet.runtimes.process import processpolicy, processrecords, proctabl
 from minikubelet.runtimes.process.processrecords import ContainerRecord, SandboxRecord, ShimState
 from minikubelet.runtimes.process.processwatch import supervised
 
+_RECORDS = (processrecords.SANDBOX, processrecords.CONTAINER)
 _PATIENCE = 10.0
 """Seconds that processes of a lost container are killed again and again."""
 
@@ -136,13 +137,13 @@ class ProcessStore:
         return [each for each in found if each is not None and each.sandbox_id == record.id]
 
     def remove(self, path: Path) -> None:
-        """Remove a directory below the base, and the pod's if it was the last in it."""
+        """Remove a sandbox's or container's directory; with a pod's last one, all that crashes left of it."""
         with contextlib.suppress(FileNotFoundError):
             (path / shimspec.WORK / "work").chmod(0o700)  # an overlay leaves it without permissions
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(path)
-        with contextlib.suppress(OSError):
-            path.parent.rmdir()
+        if not any(list(path.parent.glob(f"*/{record}")) for record in _RECORDS):
+            shutil.rmtree(path.parent, ignore_errors=True)
 
     def _pod(self, path: Path) -> ObservedPod | None:
         boxes = [processrecords.read_record(file, SandboxRecord) for file in path.glob("*/sandbox.json")]
