@@ -17,6 +17,8 @@ _MOMENT = "a seq (1234) or a time in UTC (2024-05-01T10:00:00Z)"
 def add_parsers(subparsers: Any) -> None:
     """Register the commands with what `ArgumentParser.add_subparsers` returned."""
     _replay(subparsers)
+    _why(subparsers)
+    _why_not(subparsers)
 
 
 def _command(subparsers: Any, name: str, handler: str, text: str) -> argparse.ArgumentParser:
@@ -49,3 +51,38 @@ def _jobs(text: str) -> int:
 
 def _output(parser: argparse.ArgumentParser, *forms: str) -> None:
     parser.add_argument("-o", "--output", choices=forms, default=forms[0], help=f"default: {forms[0]}")
+
+
+def _journal(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--journal", metavar="PATH", help="a journal's directory or an export (default: this node's agent)"
+    )
+
+
+def _why(subparsers: Any) -> None:
+    text = "why something was decided: the chain of causes, back to the manifest, API write or exit code"
+    parser = _command(subparsers, "why", "whycommand:run", text)
+    parser.add_argument(
+        "pod", metavar="POD[/CONTAINER]", help="also NAMESPACE/POD and NAMESPACE/POD/CONTAINER"
+    )
+    parser.add_argument(
+        "action",
+        nargs="?",
+        metavar="ACTION",
+        help="start, restart, kill, stop, remove, delete, sandbox, back-off, refusal, eviction, mirror,"
+        " status, ready",
+    )
+    parser.add_argument("--at", metavar="SEQ|TIME", help=f"as things stood then: {_MOMENT}")
+    parser.add_argument("--all", action="store_true", help="every such decision, not the last of each kind")
+    _journal(parser)
+
+
+def _why_not(subparsers: Any) -> None:
+    text = "what holds something back: back-off, an older pod, a failed sandbox, a source not yet listed"
+    parser = _command(subparsers, "why-not", "whynot:run", text)
+    parser.add_argument(
+        "pod", metavar="POD[/CONTAINER]", help="also NAMESPACE/POD and NAMESPACE/POD/CONTAINER"
+    )
+    parser.add_argument("action", choices=("start", "restart", "ready", "delete"))
+    parser.add_argument("--at", metavar="SEQ|TIME", help=f"as things stood then: {_MOMENT}")
+    _journal(parser)

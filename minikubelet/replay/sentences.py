@@ -5,7 +5,10 @@ Belongs here: one sentence for each kind of record. May not be here: chains of c
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+import re
+from typing import Any
+
+import msgspec
 
 from minikubelet.core import commands as c
 from minikubelet.core import events as e
@@ -15,6 +18,7 @@ from minikubelet.model.status import ContainerStatus, PodStatus
 
 _SOURCES = {Source.FILE: "the manifest folder", Source.API: "the API server"}
 _UID_SHOWN = 12
+_UNTOLD = ("kind", "v", "slot", "uid", "reason")
 
 
 def short(uid: str) -> str:
@@ -50,7 +54,7 @@ def of_event(event: e.AnyEvent) -> str:  # noqa: C901 - one arm an event
             return _of_result(event)
 
 
-def _of_result(event: e.ResultEvent) -> str:  # noqa: C901 - one arm an event
+def _of_result(event: e.AnyEvent) -> str:  # noqa: C901 - one arm an event
     match event:
         case e.SandboxStarted():
             address = f", address {', '.join(event.ips)}" if event.ips else ""
@@ -76,8 +80,8 @@ def _of_result(event: e.ResultEvent) -> str:  # noqa: C901 - one arm an event
             return "nothing of the pod is left on the node"
         case e.CommandFailed():
             return f"{event.command} failed: {event.reason}: {event.message}"
-        case _ as never:
-            assert_never(never)
+        case _:
+            return otherwise(event)
 
 
 def _from(origin: str) -> str:
@@ -111,7 +115,7 @@ def _observed(pod: ObservedPod) -> str:
     return ", ".join(parts) if parts else "nothing of the pod"
 
 
-def of_command(command: c.AnyCommand) -> str:  # noqa: C901, PLR0912 - one arm a command
+def of_command(command: c.Command) -> str:  # noqa: C901, PLR0912 - one arm a command
     """What was ordered, in the imperative."""
     match command:
         case c.StartSandbox():
@@ -138,8 +142,8 @@ def of_command(command: c.AnyCommand) -> str:  # noqa: C901, PLR0912 - one arm a
             return "release the deleted pod at the API server"
         case c.WakeAt():
             return "wake up later"
-        case _ as never:
-            assert_never(never)
+        case _:
+            return otherwise(command)
 
 
 def of_status(status: PodStatus) -> str:
@@ -185,7 +189,20 @@ _REASONS = {
 
 def of_reason(reason: c.Reason) -> str:
     """Why a command was decided, as the clause behind `because`."""
-    return _REASONS[reason]
+    return _REASONS.get(reason) or _words(reason.value)
+
+
+def otherwise(body: msgspec.Struct) -> str:
+    """A record that has no sentence of its own yet: its name in words, and its fields."""
+    fields = msgspec.to_builtins(body)
+    told = [
+        f"{key} {value}" for key, value in fields.items() if key not in _UNTOLD and value not in ("", None)
+    ]
+    return f"{_words(type(body).__name__)}{': ' if told else ''}{', '.join(told)}"
+
+
+def _words(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower()
 
 
 def subject_of(body: Any) -> str:

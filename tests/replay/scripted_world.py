@@ -42,6 +42,7 @@ class World:
         self.core = core
         self.has_api = has_api
         self.broken_starts: dict[str, deque[str]] = {}  # container: reasons why its next starts fail
+        self.stubborn: tuple[str, ...] = ()  # containers that do not stop
         self.broken_sandboxes: dict[str, int] = {}  # slot: how many of its next sandboxes fail
         self.containers: dict[str, ObservedContainer] = {}
         self.sandboxes: dict[str, ObservedSandbox] = {}
@@ -60,8 +61,10 @@ class World:
 
     # ── what a script calls ──
 
-    def start(self, *, listed: bool = True) -> None:
-        """A life of the agent begins, with both sources synced and the runtime listed."""
+    def start(
+        self, *, listed: bool = True, gone: str = "", rejected: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """A life of the agent begins, all synced and listed; the pod of uid `gone` is held no more."""
         self._boots += 1
         self._todo.clear()
         self.timers.clear()
@@ -74,9 +77,14 @@ class World:
         )  # fmt: skip
         for source in sources:
             present = tuple(
-                g.uid for s in self.reducer.slots.values() for g in s.generations if g.source is source
+                g.uid
+                for s in self.reducer.slots.values()
+                for g in s.generations
+                if g.source is source and g.uid != gone
             )
             self.tell(e.SourceSynced(source=source, present=present))
+        if rejected:
+            self.tell(e.ManifestsJudged(rejected=rejected))
         if listed:
             self.list_runtime()
 
@@ -241,6 +249,8 @@ class World:
                 return self._start_sandbox(command)
             case c.StartContainer():
                 return self._start_container(command)
+            case c.StopContainer() if command.container in self.stubborn:
+                return None
             case c.StopContainer():
                 return self._stop_container(command)
             case c.RemoveContainer():

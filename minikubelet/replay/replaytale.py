@@ -1,0 +1,143 @@
+"""A tale: the records of one pod and of the node, decoded, with what a question about them needs.
+
+Belongs here: loading and looking up. May not be here: causes (`whychains`) or words (`sentences`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from minikubelet.core.commands import AnyCommand
+from minikubelet.core.events import AnyEvent
+from minikubelet.core.state import Slot
+from minikubelet.journal.journalreader import JournalReader
+from minikubelet.ports.journalport import RecordKind
+from minikubelet.replay.podnaming import choose, fits, readings, resolve
+from minikubelet.replay.replayerrors import ReplayError
+from minikubelet.replay.replayhistory import brief_of, open_journal, state_of
+from minikubelet.wire.records import UnknownRecord, decode_command, decode_event
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A record with its body decoded; exactly one of `event` and `command` is there."""
+
+    seq: int
+    at: int
+    causes: tuple[int, ...] = ()
+    event: AnyEvent | None = None
+    command: AnyCommand | None = None
+
+    @property
+    def body(self) -> AnyEvent | AnyCommand:
+        """The event or the command."""
+        found = self.event if self.event is not None else self.command
+        if found is None:
+            raise ValueError(f"record {self.seq} is neither an event nor a command")
+        return found
+
+    @property
+    def uid(self) -> str:
+        """The uid of the pod it is about, if it says one."""
+        return str(getattr(self.body, "uid", "") or getattr(getattr(self.body, "pod", None), "uid", ""))
+
+    @property
+    def container(self) -> str:
+        """The container it is about, if it says one."""
+        return str(getattr(self.body, "container", ""))
+
+
+class Tale(msgspec.Struct, frozen=True):
+    """All that a history tells of one slot: entries by seq (with the node's), and the state it began with."""
+
+    slot: str
+    container: str
+    entries: dict[int, Entry]
+    first_seq: int
+    last_at: int
+    before: Slot | None
+
+
+def journal_of(options: argparse.Namespace) -> JournalReader:
+    """The journal of `--journal`, or the agent's own; raises ReplayError."""
+    given = options.journal or getattr(options, "default_journal", None)
+    if given is None:
+        raise ReplayError("which journal? pass --journal PATH: a journal's directory or an export (.mkx)")
+    return open_journal(Path(given))
+
+
+def nodes_of(reader: JournalReader) -> list[str]:
+    """The names of the nodes that wrote it."""
+    return list(dict.fromkeys(header.node for header in reader.headers()))
+
+
+def slots_of(reader: JournalReader) -> list[str]:
+    """Every pod that occurs, in its records or in the state it begins with."""
+    found = {slot.key: None for slot in _first_state(reader)}
+    return list(dict.fromkeys((*found, *(brief_of(r.body).slot for r in reader.records()))))
+
+
+def load(reader: JournalReader, name: str) -> Tale:
+    """The tale of the pod that `name` means; raises ReplayError where there is none."""
+    nodes = nodes_of(reader)
+    wanted = readings(name)
+    state = _first_state(reader)
+    slots: dict[str, None] = {slot.key: None for slot in state}
+    kept: list[Entry] = []
+    first, last = 0, 0
+    for record in reader.records():
+        first, last = first or record.seq, record.at
+        slot = brief_of(record.body).slot
+        if slot not in slots and slot:
+            slots[slot] = None
+        if not slot or any(fits(one, slot, nodes) for one in wanted):
+            kept.append(_decoded(record.seq, record.at, record.kind, record.causes, record.body))
+    meant, container = resolve(name, slots, nodes)
+    entries = {e.seq: e for e in kept if getattr(e.body, "slot", meant) == meant}
+    tale = Tale(meant, container, entries, first, last, next((s for s in state if s.key == meant), None))
+    return msgspec.structs.replace(tale, container=_container(tale)) if container else tale
+
+
+def _container(tale: Tale) -> str:
+    return choose(tale.container, containers_of(tale), "container")
+
+
+def containers_of(tale: Tale) -> list[str]:
+    """Every container of the pod that occurs, in the order of their first mention."""
+    names: dict[str, None] = {}
+    for generation in tale.before.generations if tale.before else ():
+        names |= dict.fromkeys(generation.containers)
+    for entry in tale.entries.values():
+        pod = getattr(entry.body, "pod", None)
+        if pod is not None and hasattr(pod, "spec"):
+            names |= dict.fromkeys(one.name for one in (*pod.spec.init_containers, *pod.spec.containers))
+        elif pod is not None:
+            names |= dict.fromkeys(one.name for one in pod.containers)
+        elif entry.container:
+            names[entry.container] = None
+    return list(names)
+
+
+def _first_state(reader: JournalReader) -> Iterable[Slot]:
+    snapshot = next(reader.snapshots(), None)
+    try:
+        return state_of(snapshot).slots if snapshot else ()
+    except UnknownRecord:
+        return ()
+
+
+def _decoded(seq: int, at: int, kind: RecordKind, causes: tuple[int, ...], body: msgspec.Raw) -> Entry:
+    try:
+        if kind is RecordKind.EVENT:
+            return Entry(seq, at, causes, event=decode_event(body))
+        return Entry(seq, at, causes, command=decode_command(body))
+    except UnknownRecord as error:
+        raise ReplayError(f"record {seq}: {error}; use the version that recorded it") from None
+
+
+def latest(entries: Iterable[Entry], matches: Callable[[Entry], bool]) -> Entry | None:
+    """The last entry that matches."""
+    return next((entry for entry in reversed(list(entries)) if matches(entry)), None)

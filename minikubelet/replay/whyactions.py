@@ -1,0 +1,126 @@
+"""The words for what a person asks about: start, kill, back-off, mirror …, and which records they mean.
+
+Belongs here: matching. May not be here: causes or sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from minikubelet.core import commands as c
+from minikubelet.core import events as e
+from minikubelet.model.status import ContainerStatus, PodStatus
+from minikubelet.replay.replaytale import Entry
+
+Before = PodStatus | None
+Match = Callable[[Entry, Before], bool]
+
+_RUNTIME = (
+    c.StartSandbox, c.StopSandbox, c.RemoveSandbox, c.StartContainer, c.StopContainer, c.CleanUpPod,
+    c.CreateMirror, c.DeleteMirror, c.DeleteApiPod,
+)  # fmt: skip
+
+
+def _of(*kinds: type) -> Match:
+    return lambda entry, _: isinstance(entry.body, kinds)
+
+
+def _restart(entry: Entry, _: Before) -> bool:
+    return isinstance(entry.command, c.StartContainer) and entry.command.attempt > 0
+
+
+def _waiting(status: Before) -> dict[str, str]:
+    everything: tuple[ContainerStatus, ...] = ()
+    if status is not None:
+        everything = (*status.init_container_statuses, *status.container_statuses)
+    return {s.name: s.state.waiting.reason for s in everything if s.state.waiting is not None}
+
+
+def _back_off(entry: Entry, before: Before) -> bool:
+    if not isinstance(entry.command, c.PublishStatus):
+        return False
+    known = _waiting(before)
+    now = _waiting(entry.command.status)
+    return any("BackOff" in reason and known.get(name) != reason for name, reason in now.items())
+
+
+def _refusal(entry: Entry, _: Before) -> bool:
+    event = entry.event
+    if isinstance(event, e.ManifestsJudged):
+        return bool(event.rejected)
+    return isinstance(event, e.ContainerStartFailed | e.SandboxStartFailed | e.CommandFailed)
+
+
+def _eviction(entry: Entry, _: Before) -> bool:
+    command = entry.command
+    if isinstance(command, c.PublishStatus):
+        return command.status.reason == "Evicted"
+    return command is not None and "evict" in command.reason.value.lower()
+
+
+def _ready(status: Before) -> bool:
+    return status is not None and any(x.type == "Ready" and x.status == "True" for x in status.conditions)
+
+
+def _readiness(entry: Entry, before: Before) -> bool:
+    return isinstance(entry.command, c.PublishStatus) and _ready(entry.command.status) != _ready(before)
+
+
+ACTIONS: Final[dict[str, Match]] = {
+    "start": _of(c.StartContainer, c.StartSandbox),
+    "restart": _restart,
+    "kill": _of(c.StopContainer),
+    "stop": _of(c.StopContainer, c.StopSandbox),
+    "remove": _of(c.RemoveContainer, c.RemoveSandbox),
+    "delete": _of(c.CleanUpPod, c.DeleteApiPod, c.RemoveSandbox),
+    "sandbox": _of(c.StartSandbox, c.StopSandbox, c.RemoveSandbox),
+    "back-off": _back_off,
+    "refusal": _refusal,
+    "eviction": _eviction,
+    "mirror": _of(c.CreateMirror, c.DeleteMirror),
+    "status": _of(c.PublishStatus),
+    "ready": _readiness,
+    "anything": _of(*_RUNTIME),
+}
+SYNONYMS: Final = {
+    "backoff": "back-off",
+    "crash": "restart",
+    "cleanup": "delete",
+    "evict": "eviction",
+    "killed": "kill",
+    "refuse": "refusal",
+    "started": "start",
+    "stopped": "stop",
+    "unready": "ready",
+}
+
+
+def matching(entries: Iterable[Entry], action: str, container: str) -> list[tuple[Entry, Before]]:
+    """The entries that an action means, each with the status that was published before it."""
+    match = ACTIONS[action]
+    published: dict[str, PodStatus] = {}
+    found = []
+    for entry in entries:
+        before = published.get(entry.uid)
+        about = not container or entry.container == container or _tells_of(entry, before, container)
+        if about and match(entry, before):
+            found.append((entry, before))
+        if isinstance(entry.command, c.PublishStatus):
+            published[entry.uid] = entry.command.status
+    return found
+
+
+def _tells_of(entry: Entry, before: Before, container: str) -> bool:
+    """Whether a status says something new of a container."""
+    command = entry.command
+    if not isinstance(command, c.PublishStatus):
+        return False
+    return _of_container(command.status, container) != _of_container(before, container)
+
+
+def _of_container(status: Before, name: str) -> ContainerStatus | None:
+    if status is None:
+        return None
+    everything = (*status.init_container_statuses, *status.container_statuses)
+    return next((one for one in everything if one.name == name), None)

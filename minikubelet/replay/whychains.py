@@ -1,0 +1,139 @@
+"""Chains of causes: from a decision back to the manifest, the API write, the exit code that began it.
+
+Belongs here: which record a record goes back to. May not be here: words, or which decision is asked for.
+A decision names the events it follows from; an event goes back to the command it answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from minikubelet.core import commands as c
+from minikubelet.core import events as e
+from minikubelet.replay.replaytale import Entry, Tale
+
+
+class Chain:
+    """Everything that one entry goes back to, oldest first, itself last.
+
+    `missing` are causes older than the history. Of a container that was started again and again only the
+    last start before is followed; `folded` counts the others.
+    """
+
+    def __init__(self, tale: Tale, target: Entry) -> None:
+        self.target = target
+        self.missing: dict[int, None] = {}
+        self.folded = 0
+        self._tale = tale
+        self._found: dict[int, Entry] = {}
+        self._follow(target, starts=0)
+        self.entries = sorted(self._found.values(), key=lambda entry: entry.seq)
+
+    def _follow(self, entry: Entry, starts: int) -> None:
+        if entry.seq in self._found:
+            return
+        self._found[entry.seq] = entry
+        if isinstance(entry.command, c.StartContainer):
+            starts += 1
+        for cause in self._causes(entry, starts):
+            self._follow(cause, starts)
+
+    def _causes(self, entry: Entry, starts: int) -> Iterable[Entry]:
+        if entry.event is not None:
+            order = order_behind(self._tale, entry)
+            return [order] if order is not None else []
+        found = []
+        for seq in entry.causes:
+            cause = self._tale.entries.get(seq)
+            if cause is None:
+                self.missing[seq] = None
+            elif starts > 1 and not isinstance(cause.event, e.PodSet):
+                self.folded += isinstance(entry.command, c.StartContainer) and entry.command.attempt > 0
+            else:
+                found.append(cause)
+        return found
+
+
+def order_behind(tale: Tale, entry: Entry) -> Entry | None:  # noqa: C901 - one arm an event
+    """The command that an event answers, or that began what it tells of."""
+    event = entry.event
+    match event:
+        case e.SandboxStarted() | e.SandboxStartFailed():
+            return _order(tale, entry, c.StartSandbox, attempt=event.attempt)
+        case e.ContainerStarted() | e.ContainerStartFailed():
+            return _order(tale, entry, c.StartContainer, container=event.container, attempt=event.attempt)
+        case e.ContainerStopped():
+            return _order(tale, entry, c.StopContainer, container_id=event.container_id)
+        case e.ContainerRemoved():
+            return _order(tale, entry, c.RemoveContainer, container_id=event.container_id)
+        case e.SandboxStopped():
+            return _order(tale, entry, c.StopSandbox, sandbox_id=event.sandbox_id)
+        case e.SandboxRemoved():
+            return _order(tale, entry, c.RemoveSandbox, sandbox_id=event.sandbox_id)
+        case e.PodCleanedUp():
+            return _order(tale, entry, c.CleanUpPod)
+        case e.TimerFired():
+            return _order(tale, entry, c.WakeAt)
+        case e.MirrorSeen() | e.MirrorGone():
+            kinds = (c.CreateMirror, c.DeleteMirror)
+            return _before(tale, entry, lambda one: isinstance(one.command, kinds))
+        case e.PodObserved():
+            return _observed_start(tale, entry, event)
+        case e.CommandFailed():
+            return _before(tale, entry, lambda one: type(one.command).__name__ == event.command)
+        case _:
+            return None
+
+
+def _order(tale: Tale, entry: Entry, kind: type[c.AnyCommand], **fields: object) -> Entry | None:
+    uid = getattr(entry.event, "uid", None)
+
+    def matches(one: Entry) -> bool:
+        command = one.command
+        return (
+            isinstance(command, kind)
+            and getattr(command, "uid", uid) == (uid or getattr(command, "uid", None))
+            and all(getattr(command, key) == value for key, value in fields.items())
+        )
+
+    return _before(tale, entry, matches)
+
+
+def _observed_start(tale: Tale, entry: Entry, event: e.PodObserved) -> Entry | None:
+    """The start of the newest instance that the runtime showed to have ended."""
+    ended = [one for one in event.pod.containers if one.exit_code is not None]
+    newest = max(ended, key=lambda one: (one.finished_at, one.attempt), default=None)
+    if newest is None:
+        return None
+    return _before(
+        tale,
+        entry,
+        lambda one: isinstance(one.event, e.ContainerStarted) and one.event.container_id == newest.id,
+    ) or _before(
+        tale,
+        entry,
+        lambda one: (
+            isinstance(one.command, c.StartContainer)
+            and (one.command.uid, one.command.container, one.command.attempt)
+            == (event.pod.uid, newest.name, newest.attempt)
+        ),
+    )
+
+
+def _before(tale: Tale, entry: Entry, matches: Callable[[Entry], bool]) -> Entry | None:
+    seqs = [seq for seq in tale.entries if seq < entry.seq]
+    return next((tale.entries[seq] for seq in reversed(seqs) if matches(tale.entries[seq])), None)
+
+
+def definition_before(tale: Tale, entry: Entry) -> Entry | None:
+    """The definition that a PodSet replaces: the last of the slot before it whose pod is another."""
+    event = entry.event
+    if not isinstance(event, e.PodSet):
+        return None
+
+    def other(one: Entry) -> bool:
+        return isinstance(one.event, e.PodSet) and one.event.deletion_at is None
+
+    found = _before(tale, entry, other)
+    differs = found is not None and isinstance(found.event, e.PodSet) and found.event.pod != event.pod
+    return found if differs else None

@@ -1,0 +1,224 @@
+"""Guards: what holds a pod or a container back at a moment, read from the state.
+
+Belongs here: one sentence for each guard the plan has. May not be here: the plan's decisions; the state is
+asked with the core's own functions wherever there is one. Times are microseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from minikubelet.core.backoff import CRASH_MAX
+from minikubelet.core.commands import CLEANUP_LANE, SANDBOX_LANE
+from minikubelet.core.plan import waits_for
+from minikubelet.core.plan_sync import due_at, restart_policy, will_restart
+from minikubelet.core.project import project
+from minikubelet.core.state import (
+    ContainerRecord,
+    Generation,
+    Life,
+    Moment,
+    NodeFacts,
+    Slot,
+    Stage,
+    init_containers,
+    is_sidecar,
+    main_containers,
+    record_of,
+)
+from minikubelet.model.ids import Source
+from minikubelet.replay.replaymoments import clock, span
+from minikubelet.replay.sentences import of_reason, short
+
+_FROM = {Source.FILE: "the manifest folder", Source.API: "the API server", None: "no known source"}
+
+
+class Scene(NamedTuple):
+    """A slot at a moment, with what holds for the node; `rejected` are the broken manifests' names."""
+
+    slot: Slot
+    node: NodeFacts
+    now: int
+    rejected: tuple[str, ...] = ()
+
+
+def of_node(scene: Scene) -> Iterator[str]:
+    """What holds back everything on the node."""
+    if not scene.node.listed:
+        yield "the runtime has not been listed yet in this life of the agent: nothing is decided before"
+
+
+def of_start(scene: Scene, gen: Generation, names: list[str]) -> Iterator[str]:
+    """What holds back a start of these containers."""
+    yield from of_node(scene)
+    yield from _of_stage(scene, gen)
+    if gen.stage is not Stage.ACTIVE or gen.pod is None:
+        return
+    older = waits_for(scene.slot, gen)
+    if older is not None:
+        yield f"waiting for old pod uid {short(older.uid)} to terminate{_what_is_left(older, scene)}"
+        return
+    yield from _of_sandbox(scene, gen)
+    if gen.sandbox is None or not gen.sandbox.ready:
+        return
+    for name in names:
+        for text in _of_container(scene, gen, name):
+            yield f"container {name}: {text}"
+
+
+def _of_stage(scene: Scene, gen: Generation) -> Iterator[str]:
+    if gen.pod is None:
+        yield "it is known from the runtime only: no source has given a definition of it"
+    elif gen.stage is Stage.ENDING and gen.ending is not None:
+        yield f"the pod is ending since {clock(gen.ending.at)}: {of_reason(gen.ending.reason)}"
+        if gen.reborn is not None:
+            yield "the same pod is wanted again and starts anew once nothing of it is left"
+    elif gen.stage is Stage.FINISHED:
+        yield f"the pod has finished: restartPolicy {restart_policy(gen)} starts nothing of it again"
+    elif gen.stage is Stage.CLEANED:
+        yield "nothing is left of the pod on the node; it waits for its API object to go"
+    elif not gen.offered and gen.source not in scene.node.synced and gen.source in scene.node.sources:
+        yield f"{_FROM[gen.source]} has not been listed yet: whether it still holds the pod is not known"
+
+
+def _of_sandbox(scene: Scene, gen: Generation) -> Iterator[str]:
+    pending = gen.pending.get(SANDBOX_LANE)
+    retry = gen.retries.get(SANDBOX_LANE)
+    if gen.sandbox is not None and gen.sandbox.ready:
+        return
+    if gen.sandbox is not None:
+        yield f"its sandbox {short(gen.sandbox.id)} is dead and has to be replaced"
+        for record in gen.containers.values():
+            if record.running:
+                yield f"container {record.name} still runs in the dead sandbox and has to end first"
+    if pending is not None:
+        yield f"{pending.command} is under way since seq {pending.seq}"
+    elif retry is not None:
+        yield f"sandbox failed {_times(retry.tries)}: {retry.message}{_next(retry.until, scene.now)}"
+    elif gen.sandbox is None:
+        yield "it has no sandbox yet"
+
+
+def _of_container(scene: Scene, gen: Generation, name: str) -> Iterator[str]:
+    record = record_of(gen, name)
+    container = next((c for c in (*init_containers(gen), *main_containers(gen)) if c.name == name), None)
+    if container is None:
+        yield "the pod's definition does not name it any more"
+        return
+    if record.running:
+        yield f"it runs since {clock(record.started_at)} (restart {record.attempt})"
+        return
+    if name in gen.pending:
+        yield f"{gen.pending[name].command} is under way since seq {gen.pending[name].seq}"
+        return
+    yield from _of_order(gen, name)
+    init = container in init_containers(gen)
+    if record.life is Life.EXITED and init and not is_sidecar(container) and record.exit_code == 0:
+        yield "it is an init container and has completed"
+    elif record.life is Life.EXITED and not is_sidecar(container) and not will_restart(gen, record):
+        policy = restart_policy(gen)
+        yield f"restartPolicy {policy} does not start it again after exit code {record.exit_code}"
+    yield from _of_back_off(scene, gen, record)
+
+
+def _of_order(gen: Generation, name: str) -> Iterator[str]:
+    sandbox = gen.sandbox.id if gen.sandbox else ""
+    if any(record_of(gen, c.name).sandbox_id == sandbox != "" for c in main_containers(gen)):
+        return
+    for container in init_containers(gen):
+        if container.name == name:
+            return
+        record = record_of(gen, container.name)
+        done = record.life is Life.EXITED and record.exit_code == 0
+        if not (record.running if is_sidecar(container) else done) or record.sandbox_id != sandbox:
+            kind = "sidecar" if is_sidecar(container) else "init container"
+            yield f"{kind} {container.name} has to come first"
+            return
+
+
+def _of_back_off(scene: Scene, gen: Generation, record: ContainerRecord) -> Iterator[str]:
+    due = due_at(gen, record)
+    if not scene.now < due <= scene.now + CRASH_MAX:
+        return
+    ends = f"back-off ends in {span(due - scene.now)} ({clock(due)})"
+    if record.tries:
+        said = f"{record.waiting_reason}: {record.waiting_message}"
+        yield f"{ends}: its start failed {_times(record.tries)}, {said}"
+    else:
+        yield f"{ends}: it exited with {record.exit_code} {record.reason} at {clock(record.finished_at)}"
+
+
+def of_ready(scene: Scene, gen: Generation, names: list[str]) -> Iterator[str]:
+    """What holds back readiness: each condition that does not hold, and why containers do not run."""
+    if gen.pod is None:
+        yield from _of_stage(scene, gen)
+        return
+    status = project(gen, scene.node, Moment(0, scene.now))
+    unready = [s.name for s in status.container_statuses if not s.ready and s.name in names]
+    for condition in status.conditions:
+        if condition.status != "True":
+            said = f": {condition.reason} {condition.message}".rstrip() if condition.reason else ""
+            yield f"condition {condition.type} is {condition.status}{said}"
+    held = list(of_start(scene, gen, unready)) if unready or gen.stage is not Stage.ACTIVE else []
+    yield from held
+
+
+def of_deletion(scene: Scene, gen: Generation) -> Iterator[str]:
+    """What keeps a pod on the node."""
+    yield from of_node(scene)
+    if gen.offered and (gen.ending is None or not gen.ending.remove):
+        origin = f" ({gen.origin})" if gen.origin else ""
+        yield f"{_FROM[gen.source]} still holds it{origin}"
+        return
+    if gen.ending is None:
+        yield from _unclaimed(scene, gen)
+        return
+    if gen.stage is Stage.CLEANED:
+        yield "nothing is left on the node; it waits for the API server to let the object go"
+        return
+    if not gen.ending.remove:
+        yield "it has finished, and its dead containers are kept to be looked at"
+    left = _what_is_left(gen, scene)
+    if left:
+        yield f"it is ending{left}"
+    for lane, retry in gen.retries.items():
+        yield f"{lane}: failed {_times(retry.tries)}: {retry.message}{_next(retry.until, scene.now)}"
+
+
+def _unclaimed(scene: Scene, gen: Generation) -> Iterator[str]:
+    node = scene.node
+    waiting = [s for s in node.sources if s not in node.synced and gen.source in (None, s)]
+    for source in waiting:
+        yield f"{_FROM[source]} has not been listed yet: whether it still holds the pod is not known"
+    if node.rejected and gen.source in (None, Source.FILE):
+        names = f" ({', '.join(scene.rejected)})" if scene.rejected else ""
+        yield f"{node.rejected} broken manifest(s){names} hold cleanup back: the pod may stand in one of them"
+
+
+def _what_is_left(gen: Generation, scene: Scene) -> str:
+    """What of an ending pod is still there, as the end of a sentence."""
+    parts = []
+    for record in gen.containers.values():
+        pending = gen.pending.get(record.name)
+        if record.running and pending is not None and pending.until:
+            left = pending.until - scene.now
+            grace = f"its grace period ends in {span(left)}" if left > 0 else "its grace period is over"
+            parts.append(f"container {record.name} is being stopped since seq {pending.seq}, {grace}")
+        elif record.running:
+            parts.append(f"container {record.name} still runs")
+        elif pending is not None:
+            parts.append(f"{pending.command} of {record.name} is under way since seq {pending.seq}")
+    if gen.sandbox is not None or gen.strays:
+        parts.append("its sandbox is not removed yet")
+    if CLEANUP_LANE in gen.pending:
+        parts.append(f"CleanUpPod is under way since seq {gen.pending[CLEANUP_LANE].seq}")
+    return f": {', '.join(parts)}" if parts else ""
+
+
+def _times(tries: int) -> str:
+    return "once" if tries == 1 else f"{tries} times"
+
+
+def _next(until: int, now: int) -> str:
+    return f"; tried again in {span(until - now)}" if until > now else ""

@@ -1,0 +1,185 @@
+"""Why goes back to what began it, and why-not names every guard that holds something back."""
+
+from pathlib import Path
+
+import pytest
+
+from minikubelet.model.ids import Source
+from tests.replay.replay_world import JOB, Ran, run_command, shop
+from tests.replay.scripted_world import World
+
+Capture = pytest.CaptureFixture[str]
+PLAIN = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: c, image: i}]}\n"
+
+
+def ask(capsys: Capture, path: Path, world: World, *words: str) -> Ran:
+    world.write_segments(path / "journal")
+    return run_command(capsys, *words, default=path / "journal")
+
+
+def test_a_restart_goes_back_to_its_exit_code_and_its_manifest(tmp_path: Path, capsys: Capture) -> None:
+    ran = ask(capsys, tmp_path, shop(), "why", "web/app", "restart", "--at", "30")
+    assert ran.code == 0
+    told = ran.out.splitlines()
+    assert "start container app (restart 1), because the container had exited" in told[-2]
+    assert "app exited with 1 Error" in ran.out
+    assert "(web.yaml#0 sha256:" in ran.out
+    seqs = [int(line.split("seq ")[1].split()[0]) for line in told[1:] if " seq " in line]
+    assert seqs == sorted(seqs)
+
+
+def test_every_generation_is_told_with_its_uid_and_what_the_edit_changed(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    world = shop()
+    uids = [g.uid for s in world.reducer.slots.values() for g in s.generations if s.key == "shop/web-node-a"]
+    ran = ask(capsys, tmp_path, world, "why", "shop/web/app", "start")
+    assert ran.out.count("shop/web-node-a, uid ") == 2
+    assert uids[-1][:12] in ran.out
+    assert 'spec.containers[app].image: "registry.corp.example:5000/team/app:1" →' in ran.out
+    assert "the timer fired" in ran.out
+    everything = ask(capsys, tmp_path, world, "why", "web/app", "start", "--all")
+    assert everything.out.count("→ start container app") > ran.out.count("→ start container app")
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        ("kill", "stop container side (grace 5s), because another pod took its place"),
+        ("back-off", "app waiting CrashLoopBackOff"),
+        ("refusal", "container app could not be started: ErrImagePull"),
+        ("mirror", "create the mirror pod, because a static pod has to have a mirror pod"),
+        ("status", "containerStatuses[app].state"),
+        ("cleanup", "clean up what is left of the pod"),
+        ("ready", 'conditions[Ready].status: "True" → "False"'),
+    ],
+)
+def test_each_action_finds_its_decisions(tmp_path: Path, capsys: Capture, action: str, said: str) -> None:
+    ran = ask(capsys, tmp_path, shop(), "why", "web", action, "--all")
+    assert ran.code == 0
+    assert said in ran.out
+
+
+def test_what_never_happened_is_said_with_exit_code_1(tmp_path: Path, capsys: Capture) -> None:
+    ran = ask(capsys, tmp_path, shop(), "why", "web", "eviction")
+    assert (ran.code, "nothing was decided" in ran.out) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("wep",), "did you mean shop/web?"),
+        (("shop/wep",), "did you mean shop/web?"),
+        (("web/ap",), "did you mean app?"),
+        (("web", "stat"), "did you mean"),
+        (("web", "--at", "noon"), "is no moment"),
+        (("a/b/c/d",), "names no pod"),
+        (("nothing-like-it",), "pods in it: default/job, shop/web"),
+    ],
+)
+def test_a_typo_is_met_with_what_there_is(
+    tmp_path: Path, capsys: Capture, words: tuple[str, ...], hint: str
+) -> None:
+    ran = ask(capsys, tmp_path, shop(), "why", *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert hint in ran.err
+
+
+def test_a_name_in_two_namespaces_has_to_be_told_apart(tmp_path: Path, capsys: Capture) -> None:
+    world = World()
+    world.start()
+    world.manifest(PLAIN)
+    world.manifest(PLAIN.replace("name: a", "name: a, namespace: other"), file="b.yaml")
+    ran = ask(capsys, tmp_path, world, "why", "a")
+    assert (ran.code, "default/a-node-a or other/a-node-a" in ran.err) == (2, True)
+    assert ask(capsys, tmp_path, world, "why", "other/a").code == 0
+
+
+def test_causes_older_than_the_journal_are_told_from_its_snapshot(tmp_path: Path, capsys: Capture) -> None:
+    world = shop()
+    world.write_segments(tmp_path / "journal")
+    for old in sorted((tmp_path / "journal").iterdir())[:-1]:
+        old.unlink()
+    ran = run_command(capsys, "why", "web/app", "restart", default=tmp_path / "journal")
+    assert ran.code == 0
+    assert "older than this journal: the pod's definition from web.yaml#0" in ran.out
+
+
+def test_without_a_journal_the_option_is_named(capsys: Capture) -> None:
+    ran = run_command(capsys, "why", "web")
+    assert (ran.code, "--journal" in ran.err) == (2, True)
+
+
+def test_back_off_ends_at_a_moment_told_from_the_one_asked_for(tmp_path: Path, capsys: Capture) -> None:
+    world = shop()
+    assert "back-off ends in 20s" in ask(capsys, tmp_path, world, "why-not", "web/app", "restart").out
+    later = ask(capsys, tmp_path, world, "why-not", "web/app", "restart", "--at", "2026-05-28T20:28:08Z")
+    assert "back-off ends in 10.1s" in later.out
+    assert "it exited with 2 Error" in later.out
+
+
+def test_a_new_pod_waits_for_the_old_one(tmp_path: Path, capsys: Capture) -> None:
+    world = shop()
+    edit = next(r.seq for r in world.records if r.causes and b"PodReplaced" in bytes(r.body)) - 1
+    ran = ask(capsys, tmp_path, world, "why-not", "web", "start", "--at", str(edit))
+    assert "waiting for old pod uid" in ran.out
+    assert "its grace period ends in 5s" in ran.out
+
+
+def test_a_failing_sandbox_is_told_with_its_message(tmp_path: Path, capsys: Capture) -> None:
+    world = World()
+    world.broken_sandboxes["default/a-node-a"] = 9
+    world.start()
+    world.manifest(PLAIN)
+    world.pass_time(4)
+    ran = ask(capsys, tmp_path, world, "why-not", "a", "start")
+    assert "sandbox failed 3 times: StartSandbox: SandboxError: bridge br0" in ran.out
+    assert "tried again in" in ran.out
+
+
+def test_a_runtime_not_listed_and_a_source_not_synced_hold_back(tmp_path: Path, capsys: Capture) -> None:
+    world = World()
+    world.start(listed=False)
+    world.manifest(PLAIN)
+    assert "has not been listed yet" in ask(capsys, tmp_path, world, "why-not", "a", "start").out
+
+
+def test_a_broken_manifest_holds_cleanup_back(tmp_path: Path, capsys: Capture) -> None:
+    world = World()
+    world.start()
+    pod = world.manifest(PLAIN)
+    world.start(gone=pod.metadata.uid, rejected=(("web.yaml", "line 3: no"),))
+    held = ask(capsys, tmp_path, world, "why-not", "a", "delete")
+    assert "1 broken manifest(s) (web.yaml) hold cleanup back" in held.out
+    assert pod.metadata.uid[:12] in held.out
+
+
+def test_a_job_that_has_finished_is_not_started_again(tmp_path: Path, capsys: Capture) -> None:
+    ran = ask(capsys, tmp_path, shop(), "why-not", "job/work", "restart")
+    assert "restartPolicy OnFailure starts nothing of it again" in ran.out
+
+
+def test_what_runs_is_ready_and_nothing_holds_it_back(tmp_path: Path, capsys: Capture) -> None:
+    world = World()
+    world.start()
+    world.manifest(PLAIN)
+    ran = ask(capsys, tmp_path, world, "why-not", "a", "ready")
+    assert (ran.code, "nothing holds readiness back" in ran.out) == (1, True)
+    assert "it runs since" in ask(capsys, tmp_path, world, "why-not", "a", "start").out
+
+
+def test_the_causes_of_unreadiness_name_condition_and_container(tmp_path: Path, capsys: Capture) -> None:
+    ran = ask(capsys, tmp_path, shop(), "why-not", "web", "ready")
+    assert "condition Ready is False: ContainersNotReady" in ran.out
+    assert "container app: back-off ends in" in ran.out
+
+
+def test_an_api_pod_waits_for_its_grace_period(tmp_path: Path, capsys: Capture) -> None:
+    world = World()
+    world.start()
+    pod = world.manifest(JOB, source=Source.API)
+    world.stubborn = ("work",)
+    world.delete(pod, grace=7)
+    ran = ask(capsys, tmp_path, world, "why-not", "job-node-a", "delete")
+    assert "container work is being stopped since" in ran.out
+    assert "its grace period ends in 7s" in ran.out
