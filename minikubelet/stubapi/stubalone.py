@@ -33,8 +33,7 @@ async def serve_alone(
     """Serve until asked to stop; `on_started` is told once clients can connect.
 
     Raises:
-        StateInUseError: another server has the directory.
-        OSError: the address cannot be listened on, or the directory cannot be used.
+        OSError: as of `StubServer.start`.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

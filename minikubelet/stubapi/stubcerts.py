@@ -132,6 +132,9 @@ def _names(host: str) -> list[x509.GeneralName]:
     try:
         extra: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
+        if not host.isascii():
+            # Not a name a certificate can hold as it is; that it cannot be listened on is said elsewhere.
+            return names
         extra = x509.DNSName(host)
     return names if extra in names else [*names, extra]
 

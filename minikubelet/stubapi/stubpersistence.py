@@ -28,7 +28,7 @@ _COMPACT_BYTES = 4 * 1024 * 1024
 _COMPACT_FACTOR = 4
 
 
-class StateInUseError(Exception):
+class StateInUseError(OSError):
     """Another server has this state directory open."""
 
 

@@ -6,6 +6,7 @@ Puts the parts together and owns their lifetimes; has no rules and no routes of 
 from __future__ import annotations
 
 import asyncio
+import errno
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -104,8 +105,8 @@ class StubServer:
         """Load the state and listen.
 
         Raises:
-            StateInUseError: another server has the directory.
-            OSError: the address cannot be listened on, or the directory cannot be used.
+            OSError: the address cannot be listened on, or the directory cannot be used; `StateInUseError`
+                when another server has it.
         """
         async with AsyncExitStack() as stack:
             log = await asyncio.to_thread(StateLog, self._state_dir)
@@ -173,8 +174,11 @@ class StubServer:
                 await web.TCPSite(runner, self._host, last, ssl_context=context).start()
             except OSError as problem:
                 await _log.ainfo("the last port is taken, another one is used", problem=str(problem))
-        if not runner.addresses:
-            await web.TCPSite(runner, self._host, self._port, ssl_context=context).start()
+        try:
+            if not runner.addresses:
+                await web.TCPSite(runner, self._host, self._port, ssl_context=context).start()
+        except (OverflowError, UnicodeError) as problem:
+            raise OSError(errno.EINVAL, f"{self._host}:{self._port} is no address") from problem
         self._port = runner.addresses[0][1]
         write_private(remembered, f"{self._port}\n".encode())
 

@@ -214,3 +214,19 @@ def test_a_restart_keeps_the_port_unless_it_is_taken_or_unreadable(tmp_path: Pat
             await world.good("GET", PODS)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("host", "port"), [("127.0.0.1", 99999), ("a..b", 0), ("h\u00e9.invalid", 0), ("192.0.2.1", 0)]
+)
+def test_an_address_that_cannot_be_listened_on_is_an_oserror_and_leaves_nothing_open(
+    tmp_path: Path, host: str, port: int
+) -> None:
+    async def main() -> None:
+        for _ in range(2):
+            with pytest.raises(OSError, match=r".") as refused:
+                async with running(tmp_path, host=host, port=port):
+                    pass
+            assert not isinstance(refused.value, StateInUseError)
+
+    asyncio.run(main())
