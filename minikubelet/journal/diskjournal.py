@@ -16,6 +16,7 @@ import structlog
 
 from minikubelet.journal.fileops import FileOps, RealFileOps
 from minikubelet.journal.framing import check_snapshot, encode_record
+from minikubelet.journal.heldrecords import HeldRecords
 from minikubelet.journal.journalopen import Prepared, prepare
 from minikubelet.journal.segments import Identity, now_us
 from minikubelet.journal.survey import records_of
@@ -34,13 +35,9 @@ class DiskJournal:
         self._store: SegmentStore = prepared.store
         self._release = prepared.release
         self._patience = patience
-        self._next_seq = prepared.findings.next_seq
-        self._durable = self._next_seq - 1
-        self._queue: deque[bytes] = deque()
-        self._queued_bytes = 0
-        self._overflowed = False  # held records were let go: only a snapshot can bridge that
+        self._held = HeldRecords(prepared.findings.next_seq - 1)
+        self._durable = self._held.last
         self._switch: Snapshot | None = None
-        self._taken = self._durable  # the last seq the thread has been given
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._switched: list[asyncio.Future[None]] = []
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="journal")
@@ -86,7 +83,7 @@ class DiskJournal:
     @property
     def next_seq(self) -> int:
         """The seq the next record must carry."""
-        return self._next_seq
+        return self._held.last + 1
 
     @property
     def health(self) -> JournalHealth:
@@ -102,17 +99,13 @@ class DiskJournal:
         """Take records in; see `ports.Journal`."""
         self._usable()
         payloads = []
-        for seq, record in enumerate(records, self._next_seq):
+        for seq, record in enumerate(records, self.next_seq):
             if record.seq != seq:
                 raise ValueError(f"record {record.seq} stands where {seq} belongs")
             payloads.append(encode_record(record))
-        self._queue.extend(payloads)
-        self._queued_bytes += sum(map(len, payloads))
-        self._next_seq += len(payloads)
-        if self._health.degraded and self._queued_bytes > self._patience.held_bytes:
-            _log.error("journal holds too much in memory: records are lost", records=len(self._queue))
-            self._queue.clear()
-            self._queued_bytes, self._overflowed = 0, True
+        self._held.add(payloads)
+        if self._health.degraded and self._held.size > self._patience.held_bytes:
+            _log.error("journal holds too much in memory: records are lost", records=self._held.let_go())
         if payloads and self._timer is None:
             self._arm(self._retry_in if self._health.degraded else self._patience.flush_after)
 
@@ -122,7 +115,7 @@ class DiskJournal:
 
     async def commit(self) -> None:
         """Return once everything appended so far is durable; see `ports.Journal`."""
-        target = self._next_seq - 1
+        target = self._held.last
         if target <= self._durable or self._health.degraded:
             return
         self._usable()
@@ -134,10 +127,10 @@ class DiskJournal:
     async def begin_segment(self, snapshot: bytes, seq: int) -> None:
         """Start a new segment with the state after record `seq`; see `ports.Journal`."""
         self._usable()
-        if not self._taken <= seq < self._next_seq:
+        if not self._held.taken <= seq <= self._held.last:
             raise ValueError(
-                f"a snapshot of record {seq} comes too late or too early: {self._taken} is written, "
-                f"{self._next_seq - 1} appended; take it and hand it over without awaiting in between"
+                f"a snapshot of record {seq} comes too late or too early: {self._held.taken} is written, "
+                f"{self._held.last} appended; take it and hand it over without awaiting in between"
             )
         head = Snapshot(seq, snapshot)
         check_snapshot(head)
@@ -181,18 +174,22 @@ class DiskJournal:
         """Hand group after group to the thread until nothing is left or the disk refuses."""
         switched: list[asyncio.Future[None]] = []
         try:
-            while self._queue or self._switch is not None:
+            while self._held or self._switch is not None:
                 switch, self._switch = self._switch, None
                 switched, self._switched = self._switched, []
-                group = self._take(self._next_seq - 1 if switch is None else switch.seq)
-                if switch is None and self._overflowed:
+                taken = self._held.taken
+                if switch is None and self._held.hole:
                     self._ask("records were lost while the disk refused")
-                    self._refused(group, self._health.reason)
+                    self._refused(None, taken, self._health.reason)
                     break
+                group = self._held.take(self._held.last if switch is None else switch.seq)
                 outcome = await asyncio.get_running_loop().run_in_executor(
                     self._worker, self._write, group, switch
                 )
-                self._settle(group, switch, outcome)
+                if outcome.failed:
+                    self._refused(group, taken, outcome.failed)
+                else:
+                    self._settle(outcome, begun=switch is not None)
                 _wake(switched)
                 if outcome.failed:
                     break
@@ -200,20 +197,10 @@ class DiskJournal:
             self._fail_waiters(error, switched)
             raise
 
-    def _take(self, last: int) -> Group | None:
-        first = self._next_seq - len(self._queue)
-        count = max(last - first + 1, 0)
-        self._taken = max(last, self._taken)
-        if not count:
-            return None
-        payloads = tuple(self._queue.popleft() for _ in range(count))
-        self._queued_bytes -= sum(map(len, payloads))
-        return Group(payloads, last)
-
     def _write(self, group: Group | None, switch: Snapshot | None) -> WriteOutcome:
         """Runs in the thread."""
         written = WriteOutcome()
-        if group is not None and not self._overflowed:
+        if group is not None:
             written = self._store.write(group)
         if switch is None:
             return written
@@ -226,17 +213,13 @@ class DiskJournal:
             return WriteOutcome(postponed=begun.failed)
         return begun
 
-    def _settle(self, group: Group | None, switch: Snapshot | None, outcome: WriteOutcome) -> None:
-        if outcome.failed:
-            self._refused(group, outcome.failed)
-            return
-        self._durable = max(self._durable, self._taken)
+    def _settle(self, outcome: WriteOutcome, *, begun: bool) -> None:
+        self._durable = self._held.taken
         self._retry_in = self._patience.retry_first
-        if switch is not None:
-            self._overflowed = False
         while self._waiters and self._waiters[0][0] <= self._durable:
             _wake([self._waiters.popleft()[1]])
-        self._announce(outcome, begun=switch is not None)
+        if not self._held.hole:  # else still degraded: records were let go meanwhile
+            self._announce(outcome, begun=begun)
 
     def _announce(self, outcome: WriteOutcome, *, begun: bool) -> None:
         if recovered := self._health.degraded:
@@ -257,12 +240,12 @@ class DiskJournal:
         elif self._store.is_full and not self._wanted:
             self._ask("the segment is full")
 
-    def _refused(self, group: Group | None, reason: str) -> None:
+    def _refused(self, group: Group | None, taken: int, reason: str) -> None:
         """Keep the records, tell the owner, let everybody go on, and try again later."""
-        if group is not None and group.last > self._store.written:
-            self._queue.extendleft(reversed(group.payloads))
-            self._queued_bytes += sum(map(len, group.payloads))
-        self._taken = self._next_seq - 1 - len(self._queue)
+        if group is not None and group.last <= self._store.written:
+            taken = self._durable = group.last  # only the new segment behind it failed
+            group = None
+        self._held.put_back(group, taken)
         if not self._health.degraded:
             _log.error("journal degraded: records are only held in memory", reason=reason)
         if self._health != JournalHealth(degraded=True, reason=reason):

@@ -70,6 +70,7 @@ class OpenSegment:
         self._fd = ops.create(self._temporary)
         self._crc = 0
         self.size = 0
+        self.named = False
 
     def begin(self, header: SegmentHeader, snapshot: Snapshot | None, group: Group | None) -> Tail | None:
         """Write the head and a first group, make them durable and give the file its name."""
@@ -82,6 +83,7 @@ class OpenSegment:
         write_all(self._ops, self._fd, data)
         self._ops.fdatasync(self._fd)
         self._ops.rename(self._temporary, self._path)
+        self.named = True
         self._ops.sync_directory(self._path.parent)
         self.size = len(data)
         return tail
@@ -131,6 +133,7 @@ class SegmentStore:
         self._segments = list(segments)
         self._carried = carried  # the snapshot of a segment in which no record counts yet
         self._open: OpenSegment | None = None
+        self._strays: list[str] = []
         self.todo: list[Callable[[], None]] = []
 
     @property
@@ -178,6 +181,7 @@ class SegmentStore:
         while self.todo:
             self.todo[0]()
             del self.todo[0]
+        self._remove_strays()
         created = self._clock()
         header = new_header(self._identity, first, self._tail, created)
         segment = OpenSegment(self._directory / segment_name(first), self._ops)
@@ -185,6 +189,9 @@ class SegmentStore:
             tail = segment.begin(header, snapshot, group)
         except OSError:
             segment.discard()
+            if segment.named:  # a successor may be there after a crash: what went before must not grow
+                self._strays.append(segment_name(first))
+                self._drop()
             raise
         self._drop()
         self._open = segment
@@ -192,6 +199,13 @@ class SegmentStore:
         self._tail = tail or self._tail
         self._remember(SegmentInfo(segment_name(first), segment.size, created, snapshot is not None))
         self._clear_out()
+
+    def _remove_strays(self) -> None:
+        """Segments that got their name but were not said to be durable must not stand beside a new one."""
+        while self._strays:
+            with suppress(FileNotFoundError):
+                self._ops.unlink(self._directory / self._strays[-1])
+            self._strays.pop()
 
     def _remember(self, info: SegmentInfo) -> None:
         self._segments = [segment for segment in self._segments if segment.name != info.name]

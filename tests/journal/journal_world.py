@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -186,3 +187,18 @@ class FailingDisk(RealFileOps):
     def lock(self, path: Path) -> int:
         self._call("lock", path)
         return super().lock(path)
+
+
+class GatedDisk(FailingDisk):
+    """A disk whose syncs wait until the gate is open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.gate.set()
+        self.waiting = threading.Event()
+
+    def fdatasync(self, fd: int) -> None:
+        self.waiting.set()
+        assert self.gate.wait(60)
+        super().fdatasync(fd)

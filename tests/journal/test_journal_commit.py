@@ -1,7 +1,6 @@
 """Group commit: many wait for one sync, nobody waits for ever, and what nobody commits is written anyway."""
 
 import asyncio
-import threading
 from pathlib import Path
 
 import pytest
@@ -10,24 +9,9 @@ from minikubelet.journal.diskjournal import DiskJournal
 from minikubelet.journal.journalreader import JournalReader
 from minikubelet.journal.writing import Patience
 from minikubelet.ports.journalport import Journal
-from tests.journal.journal_world import FailingDisk, numbered, open_disk, record
+from tests.journal.journal_world import FailingDisk, GatedDisk, numbered, open_disk, record
 
 LAZY = Patience(flush_after=60)
-
-
-class GatedDisk(FailingDisk):
-    """A disk whose syncs wait until the gate is open."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = threading.Event()
-        self.gate.set()
-        self.waiting = threading.Event()
-
-    def fdatasync(self, fd: int) -> None:
-        self.waiting.set()
-        assert self.gate.wait(60)
-        super().fdatasync(fd)
 
 
 async def produce(journal: Journal) -> int:
