@@ -20,7 +20,7 @@ from minikubelet.ports.runtimeport import Runtime, RuntimeFault
 
 RELIST_EVERY: Final = 10.0
 RETRY_FIRST: Final = 0.5
-RETRY_MOST: Final = 10.0
+RETRY_MOST: Final = 8.0
 
 _log = structlog.get_logger()
 
@@ -81,14 +81,15 @@ class Observer:
             self.fault = fault.message
 
     async def _follow(self) -> None:
+        tasks = [asyncio.create_task(part()) for part in (self._hear, self._tick, self._work)]
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._hear())
-                group.create_task(self._tick())
-                group.create_task(self._work())
-        except* RuntimeFault as faults:
-            fault = faults.exceptions[0]
-            raise fault from None
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
 
     async def _hear(self) -> None:
         async for event in self._runtime.events():

@@ -121,7 +121,7 @@ def test_a_pod_without_anything_left_is_told_as_empty_when_asked_for() -> None:
     async def scenario(world: World) -> None:
         await first_look(world)
         world.observer.look(SLOT, UID)
-        await eventually(lambda: world.observed(), "the empty pod")
+        await eventually(world.observed, "the empty pod")
 
     assert observing(scenario).observed() == [ObservedPod(UID, "kube-system", "web")]
 
@@ -148,7 +148,7 @@ def test_an_engine_that_goes_away_is_waited_for_and_listed_again() -> None:
         assert world.observer.fault == "connection refused"
         world.runtime.shown[UID] = shown(running("c1"))
         del world.runtime.faults["list_pods"]
-        await eventually(lambda: world.observed(), "the pod")
+        await eventually(world.observed, "the pod")
         assert world.observer.fault == ""
 
     world = observing(scenario)

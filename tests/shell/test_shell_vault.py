@@ -1,6 +1,5 @@
 """The vault: full pods in memory and on disk, readable by the agent alone."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -90,8 +89,8 @@ def test_removal_follows_no_links(paths: PodPaths, tmp_path: Path) -> None:
     (outside / "kept").write_text("x")
     volume = paths.volume(UID, "empty-dir", "v")
     volume.mkdir(parents=True)
-    os.symlink(outside, volume / "link")
-    os.symlink(outside, paths.pod(UID) / "containers")
+    (volume / "link").symlink_to(outside)
+    (paths.pod(UID) / "containers").symlink_to(outside)
     paths.remove(SLOT, UID, keep_definition=False)
     assert not paths.pod(UID).exists()
     assert (outside / "kept").exists()
@@ -101,7 +100,7 @@ def test_a_pod_directory_that_is_a_link_is_not_followed(paths: PodPaths, tmp_pat
     outside = tmp_path / "outside"
     outside.mkdir()
     paths.pods().mkdir(parents=True)
-    os.symlink(outside, paths.pod(UID))
+    paths.pod(UID).symlink_to(outside)
     paths.remove(SLOT, UID, keep_definition=False)
     assert outside.is_dir()
     assert not paths.pod(UID).is_symlink()
