@@ -73,12 +73,18 @@ class Engine:
     ) -> Any:
         """One request and its decoded JSON answer, None if there is none; `patient` waits without end."""
         raw = await self._fetch(method, path, params, body, None if patient else self.call_seconds)
-        return msgspec.json.decode(raw) if raw.strip() else None
+        return self._decoded(raw, Any) if raw.strip() else None
 
     async def read(self, path: str, kind: type[T], *, params: Mapping[str, Any] | None = None) -> T:
         """One GET, decoded into `kind`."""
         raw = await self._fetch("GET", path, params, None, self.call_seconds)
-        return msgspec.json.decode(raw, type=kind)
+        return self._decoded(raw, kind)
+
+    def _decoded(self, raw: bytes, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(raw, type=kind)
+        except msgspec.MsgspecError as error:
+            self._unreachable(f"what answers there speaks another language ({error})")
 
     async def _fetch(
         self, method: str, path: str, params: Mapping[str, Any] | None, body: Any, seconds: float | None
@@ -133,6 +139,8 @@ class Engine:
             raise
         except (aiohttp.ClientError, ConnectionError, aiohttp.SocketTimeoutError) as error:
             self._unreachable(str(error) or type(error).__name__)
+        except msgspec.MsgspecError as error:
+            self._unreachable(f"what answers there speaks another language ({error})")
 
     def _unreachable(self, why: str) -> NoReturn:
         raise RuntimeFault(

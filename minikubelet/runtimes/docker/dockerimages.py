@@ -67,7 +67,8 @@ class Images:
             async with self._engine.stream("POST", "images/create", params=params, headers=headers) as answer:
                 await _progress(answer.content)
         except DockerError as error:
-            raise refused("ErrImagePull", error) from None
+            invalid = error.status == _BAD_REQUEST and "reference" in error.message
+            raise refused("InvalidImageName" if invalid else "ErrImagePull", error) from None
         image = await self.status(name)
         if image is None:
             raise RuntimeFault("ErrImagePull", f"the engine pulled {name} but does not have it")

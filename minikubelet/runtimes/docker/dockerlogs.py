@@ -136,6 +136,10 @@ class LogKeeper:
         for copy in copies:
             await asyncio.to_thread(copy.close)  # waits for a thread in the middle of it
 
+    def revive(self, container_id: str) -> None:
+        """Someone has started the container again by hand: there is more to its log."""
+        self._done.discard(container_id)
+
     def follow(self, container_id: str, log_path: Path, engine_log: str, *, tty: bool) -> None:
         """Copy from now on; asking again does no harm, and begins anew what had ended with its engine."""
         copy = self._copies.get(container_id)

@@ -148,6 +148,8 @@ class Observer:
         rest = b""
         try:
             async with self._engine.stream("GET", "events", params=params) as answer:
+                for container_id in [*self._seen, *self._sandboxes]:
+                    self.touch(container_id)  # whatever has happened to it before
                 yield RuntimeEvent(PodUid(""))
                 async for data in answer.content.iter_any():
                     *lines, rest = (rest + data).split(b"\n")
@@ -195,6 +197,8 @@ class Observer:
         known = self._seen.get(found.id)
         if phase is ContainerPhase.CREATED and known and known.observed.phase is not phase:
             return known  # an older answer that came later
+        if known and known.found.state.started_at != found.state.started_at:
+            self._logs.revive(found.id)
         if phase is ContainerPhase.RUNNING:
             self._follow(found)
         elif phase is ContainerPhase.EXITED:

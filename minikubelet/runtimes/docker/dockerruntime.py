@@ -7,6 +7,7 @@ dockerlifecycle, what it shows in dockerobserver, its logs in dockerlogs, its im
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -202,6 +203,8 @@ class DockerRuntime:
         self, container_id: str, command: Sequence[str], timeout_seconds: float
     ) -> ExecResult:
         """Run a command; 64 KiB of its output are kept."""
+        if not await self._observer.is_ours(container_id):
+            raise RuntimeFault("ContainerNotRunning", f"there is no container {container_id[:12]}")
         return await dockerexec.exec_sync(self._engine, container_id, command, timeout_seconds)
 
     async def reopen_container_log(self, container_id: str) -> None:
@@ -226,6 +229,8 @@ class DockerRuntime:
 
     async def container_stats(self, container_id: str) -> Mapping[str, int]:
         """What a running container uses."""
+        if not await self._observer.is_ours(container_id):
+            return {}
         return await dockerexec.container_stats(self._engine, container_id)
 
 
@@ -237,7 +242,8 @@ def _touch(path: Path) -> None:
     """The file for a termination message: writable for whatever user the container has."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(exist_ok=True)
-        path.chmod(0o666)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC)
+        os.fchmod(descriptor, 0o666)
+        os.close(descriptor)
     except OSError as error:
         raise RuntimeFault(_NO_CONTAINER, f"cannot make the file for termination messages: {error}") from None

@@ -1,11 +1,13 @@
 """The engine of the tests as a world for the contract's cases, and for the Docker driver's own tests."""
 
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from minikubelet.ports.runtimeport import Runtime
 from minikubelet.runtimes.docker import DockerRuntime
 from tests.engine import docker_probe
-from tests.running import eventually
+from tests.running import eventually, run
 from tests.runtimes.contract.contract_world import Ability
 
 ABILITIES = frozenset(Ability)
@@ -72,3 +74,15 @@ class DockerWorld:
 
     def missing(self) -> tuple[str, ...]:
         return ("/no/such/program",)
+
+
+def inspect(container_id: str) -> dict[str, Any]:
+    """What the engine says of a container."""
+    answer, found = docker_probe.ask("GET", f"/containers/{container_id}/json")
+    assert answer == 200, found
+    return dict(found)
+
+
+def go(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Runs a test that starts containers: patiently."""
+    run(main(), patience=110)

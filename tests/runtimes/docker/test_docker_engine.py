@@ -89,6 +89,20 @@ def test_an_engine_that_hangs_is_given_up(state_dir: Path) -> None:
     run(main())
 
 
+def test_what_is_no_docker_engine_is_unreachable(state_dir: Path) -> None:
+    async def another(request: web.Request) -> web.StreamResponse:
+        return web.Response(text="<html>hello</html>")
+
+    async def main() -> None:
+        async with fake_engine(state_dir, another) as (_, host), connected(runtime_at(host, state_dir)) as it:
+            for call in (it.list_pods, it.list_images, lambda: it.pull_image("a")):
+                with pytest.raises(RuntimeFault, match="speaks another language") as caught:
+                    await call()
+                assert caught.value.unreachable
+
+    run(main())
+
+
 def test_events_end_with_a_fault_when_the_engine_goes(state_dir: Path) -> None:
     """Half a line at the end of the stream is no event."""
 
@@ -128,8 +142,8 @@ def test_a_refusal_is_one_line_of_the_engines_words(state_dir: Path) -> None:
                 (lambda: it.image_status("a"), "ImageStatus"),
                 (lambda: it.remove_image("a"), "RemoveImage"),
                 (lambda: it.pull_image("a"), "ErrImagePull"),
-                (lambda: it.container_stats("c"), "ContainerStats"),
-                (lambda: it.exec_sync("c", ["true"], 60), "ExecFailed"),
+                (lambda: it.container_stats("c"), "ContainerStatus"),
+                (lambda: it.exec_sync("c", ["true"], 60), "ContainerStatus"),
                 (lambda: anext(it.events()), "Events"),
             ):
                 with pytest.raises(RuntimeFault) as caught:

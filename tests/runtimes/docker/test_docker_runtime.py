@@ -1,11 +1,9 @@
 """The Docker driver on a real engine, in what only it promises: sandboxes, names, images, cheap relists."""
 
 import asyncio
-import json
-from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,16 +13,11 @@ from minikubelet.ports.runtimeport import (
     DnsConfig,
     Mount,
     PortMapping,
-    Resources,
     RuntimeFault,
-    Security,
 )
 from minikubelet.runtimes.docker.dockernames import container_name
 from minikubelet.runtimes.docker.dockerpause import PAUSE_IMAGE
 from tests.engine import docker_probe
-from tests.running import run
-from tests.runtimes.contract import contract_programs
-from tests.runtimes.contract.contract_cases import Case
 from tests.runtimes.contract.contract_programs import whole_lines
 from tests.runtimes.contract.contract_world import (
     connected,
@@ -35,29 +28,12 @@ from tests.runtimes.contract.contract_world import (
     started,
     status,
 )
-from tests.runtimes.docker.docker_world import DockerWorld
+from tests.runtimes.docker.docker_world import DockerWorld, go, inspect
 
 pytestmark = pytest.mark.docker
 
-World: TypeAlias = DockerWorld
 
-
-@pytest.fixture
-def world(docker_host: str, busybox: str, docker_namespace: str, state_dir: Path) -> DockerWorld:
-    return DockerWorld(docker_host, busybox, docker_namespace, state_dir)
-
-
-def inspect(container_id: str) -> dict[str, Any]:
-    answer, found = docker_probe.ask("GET", f"/containers/{container_id}/json")
-    assert answer == 200, found
-    return dict(found)
-
-
-def go(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    run(main(), patience=110)
-
-
-async def output_of(world: World, script: str, **sandbox_changes: Any) -> list[str]:
+async def output_of(world: DockerWorld, script: str, **sandbox_changes: Any) -> list[str]:
     """What a script writes in a pod whose sandbox has those settings."""
     config = msgspec.structs.replace(sandbox_of(world), **sandbox_changes)
     async with connected(world.driver()) as runtime:
@@ -66,7 +42,7 @@ async def output_of(world: World, script: str, **sandbox_changes: Any) -> list[s
     return whole_lines(spec.log_path, "stdout")
 
 
-def test_a_sandbox_gives_name_hosts_dns_and_sysctls(world: World) -> None:
+def test_a_sandbox_gives_name_hosts_dns_and_sysctls(world: DockerWorld) -> None:
     async def main() -> None:
         found = await output_of(
             world,
@@ -82,7 +58,7 @@ def test_a_sandbox_gives_name_hosts_dns_and_sysctls(world: World) -> None:
     go(main)
 
 
-def test_the_hosts_network_is_the_hosts(world: World) -> None:
+def test_the_hosts_network_is_the_hosts(world: DockerWorld) -> None:
     hosts = str(Path("/proc/self/ns/net").readlink())
 
     async def main() -> None:
@@ -92,7 +68,7 @@ def test_the_hosts_network_is_the_hosts(world: World) -> None:
     go(main)
 
 
-def test_containers_of_a_pod_share_network_and_ipc(world: World) -> None:
+def test_containers_of_a_pod_share_network_and_ipc(world: DockerWorld) -> None:
     config = sandbox_of(world)
     see = "readlink /proc/self/ns/net; readlink /proc/self/ns/ipc; "
     scripts = {"one": see + "echo shared >/dev/shm/file", "two": see + "cat /dev/shm/file"}
@@ -114,7 +90,7 @@ def test_containers_of_a_pod_share_network_and_ipc(world: World) -> None:
     go(main)
 
 
-def test_ports_are_mapped_on_the_host(world: World) -> None:
+def test_ports_are_mapped_on_the_host(world: DockerWorld) -> None:
     config = msgspec.structs.replace(sandbox_of(world), ports=(PortMapping(80, 0, host_ip="127.0.0.1"),))
 
     async def main() -> None:
@@ -126,7 +102,7 @@ def test_ports_are_mapped_on_the_host(world: World) -> None:
     go(main)
 
 
-def test_a_name_held_by_someone_else_is_named_and_left(world: World) -> None:
+def test_a_name_held_by_someone_else_is_named_and_left(world: DockerWorld) -> None:
     config = sandbox_of(world)
     spec = container_of(world, config, world.sleeps())
 
@@ -143,7 +119,7 @@ def test_a_name_held_by_someone_else_is_named_and_left(world: World) -> None:
     go(main)
 
 
-def test_a_container_of_an_older_sandbox_makes_way(world: World) -> None:
+def test_a_container_of_an_older_sandbox_makes_way(world: DockerWorld) -> None:
     """The same attempt in a new sandbox: what the old one has left under that name cannot be adopted."""
     config = sandbox_of(world)
     spec = container_of(world, config, world.sleeps())
@@ -163,7 +139,9 @@ def test_a_container_of_an_older_sandbox_makes_way(world: World) -> None:
     go(main)
 
 
-def test_a_relist_of_what_is_known_costs_one_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relist_of_what_is_known_costs_one_call(
+    world: DockerWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = sandbox_of(world)
     asked: list[str] = []
 
@@ -189,7 +167,7 @@ def test_a_relist_of_what_is_known_costs_one_call(world: World, monkeypatch: pyt
     go(main)
 
 
-def test_a_restart_by_hand_is_seen_through_the_events(world: World) -> None:
+def test_a_restart_by_hand_is_seen_through_the_events(world: DockerWorld) -> None:
     """Someone restarts our container with the engine's own client: a new start, the same id."""
     config = sandbox_of(world)
 
@@ -213,128 +191,7 @@ def test_a_restart_by_hand_is_seen_through_the_events(world: World) -> None:
     go(main)
 
 
-@pytest.mark.parametrize(
-    ("written", "fallback", "code", "expected"),
-    [
-        ("said", True, 1, "said"),
-        ("", True, 1, "one\ntwo\n"),
-        ("", True, 0, ""),
-        ("", False, 1, ""),
-    ],
-)
-def test_the_termination_message(
-    world: World, written: str, fallback: bool, code: int, expected: str
-) -> None:
-    config = sandbox_of(world)
-    script = f"echo one; echo two; printf '{written}' >/dev/termination-log; exit {code}"
-    spec = msgspec.structs.replace(
-        container_of(world, config, world.shell(script)),
-        termination_log=world.directory / "t" / "message",
-        fallback_to_logs=fallback,
-    )
-
-    async def main() -> None:
-        async with connected(world.driver()) as runtime:
-            container_id = await started(runtime, await runtime.run_pod_sandbox(config), spec)
-            assert (await exited(runtime, container_id)).message == expected
-        async with connected(world.driver()) as another:
-            pod = await pod_of(another, config.uid)
-            assert pod is not None
-            assert pod.containers[0].message == expected
-
-    go(main)
-
-
-def test_users_capabilities_and_a_read_only_root(world: World) -> None:
-    config = sandbox_of(world)
-    script = (
-        "id -u; id -g; id -G; touch /x 2>&1 | grep -o Read-only; grep -E 'NoNew|CapEff' /proc/self/status"
-    )
-    security = Security(
-        run_as_user=1234,
-        run_as_group=2345,
-        supplemental_groups=(3456,),
-        read_only_root=True,
-        no_new_privileges=True,
-        drop_capabilities=("ALL",),
-        seccomp="Unconfined",
-    )
-    spec = msgspec.structs.replace(container_of(world, config, world.shell(script)), security=security)
-
-    async def main() -> None:
-        async with connected(world.driver()) as runtime:
-            await exited(runtime, await started(runtime, await runtime.run_pod_sandbox(config), spec))
-        found = [line.split(":")[-1].strip() for line in whole_lines(spec.log_path, "stdout")]
-        assert found == ["1234", "2345", "2345 3456", "Read-only", "0" * 16, "1"]
-
-    go(main)
-
-
-def test_a_container_over_its_memory_is_oom_killed(world: World) -> None:
-    config = sandbox_of(world)
-    spec = container_of(world, config, ("tail", "-c", "80000000", "/dev/zero"))
-    spec = msgspec.structs.replace(spec, resources=Resources(memory_limit=8 << 20))
-
-    async def main() -> None:
-        async with connected(world.driver()) as runtime:
-            found = await exited(runtime, await started(runtime, await runtime.run_pod_sandbox(config), spec))
-            assert (found.reason, found.exit_code) == ("OOMKilled", 137)
-
-    go(main)
-
-
-def test_stats_of_what_runs_and_of_what_does_not(world: World) -> None:
-    config = sandbox_of(world)
-
-    async def main() -> None:
-        async with connected(world.driver()) as runtime:
-            sandbox_id = await runtime.run_pod_sandbox(config)
-            container_id = await started(runtime, sandbox_id, container_of(world, config, world.sleeps()))
-            stats = await runtime.container_stats(container_id)
-            assert stats["pids"] >= 1
-            assert min(stats["cpu_usage_ns"], stats["memory_bytes"]) > 0
-            await runtime.stop_container(container_id, 0)
-            assert await runtime.container_stats(container_id) == {}
-            assert await runtime.container_stats("0" * 64) == {}
-
-    go(main)
-
-
-def test_exec_of_what_is_not_there_fails_and_where_nothing_runs_is_a_fault(world: World) -> None:
-    config = sandbox_of(world)
-
-    async def main() -> None:
-        async with connected(world.driver()) as runtime:
-            sandbox_id = await runtime.run_pod_sandbox(config)
-            container_id = await started(runtime, sandbox_id, container_of(world, config, world.sleeps()))
-            absent = await runtime.exec_sync(container_id, ["/no/such"], 60)
-            assert absent.exit_code in {126, 127}
-            assert b"no such file or directory" in absent.output
-            await runtime.stop_container(container_id, 0)
-            with pytest.raises(RuntimeFault, match="ContainerNotRunning"):
-                await runtime.exec_sync(container_id, ["true"], 60)
-            with pytest.raises(RuntimeFault, match="ContainerNotRunning"):
-                await runtime.exec_sync("0" * 64, ["true"], 60)
-
-    go(main)
-
-
-def test_a_command_given_up_is_killed(world: World) -> None:
-    config = sandbox_of(world)
-
-    async def main() -> None:
-        async with connected(world.driver()) as runtime:
-            sandbox_id = await runtime.run_pod_sandbox(config)
-            container_id = await started(runtime, sandbox_id, container_of(world, config, world.sleeps()))
-            with pytest.raises(RuntimeFault, match="DeadlineExceeded"):
-                await runtime.exec_sync(container_id, ["sleep", "7777"], 0.5)
-            listed = await runtime.exec_sync(container_id, ["ps"], 60)
-            assert b"sleep 7777" not in listed.output
-
-    go(main)
-
-
-def test_what_cannot_be_created_says_why(world: World) -> None:
+def test_what_cannot_be_created_says_why(world: DockerWorld) -> None:
     config = sandbox_of(world)
 
     async def main() -> None:
@@ -355,7 +212,7 @@ def test_what_cannot_be_created_says_why(world: World) -> None:
     go(main)
 
 
-def test_a_pull_from_no_registry_is_an_image_pull_error(world: World) -> None:
+def test_a_pull_from_no_registry_is_an_image_pull_error(world: DockerWorld) -> None:
     async def main() -> None:
         async with connected(world.driver()) as runtime:
             with pytest.raises(RuntimeFault, match=r"ErrImagePull: .*127\.0\.0\.1:1"):
@@ -364,7 +221,7 @@ def test_a_pull_from_no_registry_is_an_image_pull_error(world: World) -> None:
     go(main)
 
 
-def test_images_are_removed_but_never_the_pause_image(world: World) -> None:
+def test_images_are_removed_but_never_the_pause_image(world: DockerWorld) -> None:
     name = f"{world.namespace}.invalid/copy:1"
 
     async def main() -> None:
@@ -380,53 +237,5 @@ def test_images_are_removed_but_never_the_pause_image(world: World) -> None:
             assert PAUSE_IMAGE not in [tag for image in await runtime.list_images() for tag in image.tags]
             with pytest.raises(RuntimeFault, match="it is kept"):
                 await runtime.remove_image(PAUSE_IMAGE)
-
-    go(main)
-
-
-_LOG_CASES = [
-    contract_programs.logs_are_complete_in_cri_format_once_the_exit_is_seen,
-    contract_programs.a_long_line_is_written_in_parts,
-    contract_programs.logs_go_on_without_loss_or_double_lines_after_a_restart,
-    contract_programs.what_was_said_while_the_agent_was_away_is_logged_after_the_exit,
-    contract_programs.a_renamed_log_is_reopened_and_no_line_is_lost,
-]
-
-
-@pytest.mark.parametrize("case", _LOG_CASES, ids=lambda case: str(case.__name__))
-def test_logs_come_through_the_api_where_files_cannot_be_read(
-    world: World, case: Case, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As for an agent that may use the engine's socket but is not root."""
-    monkeypatch.setattr("minikubelet.runtimes.docker.dockerlogs.os.access", lambda *_: False)
-    go(lambda: case(world))
-
-
-@pytest.mark.parametrize("readable", [True, False])
-def test_a_terminals_log(world: World, monkeypatch: pytest.MonkeyPatch, readable: bool) -> None:
-    if not readable:
-        monkeypatch.setattr("minikubelet.runtimes.docker.dockerlogs.os.access", lambda *_: False)
-    config = sandbox_of(world)
-    spec = container_of(world, config, world.shell("tty; echo error >&2"))
-    spec = msgspec.structs.replace(spec, tty=True, stdin=True)
-
-    async def main() -> None:
-        async with connected(world.driver()) as runtime:
-            await exited(runtime, await started(runtime, await runtime.run_pod_sandbox(config), spec))
-        assert [line.rstrip("\r") for line in whole_lines(spec.log_path, "stdout")] == ["/dev/pts/0", "error"]
-
-    go(main)
-
-
-def test_an_images_own_command_runs_where_none_is_given(world: World) -> None:
-    """busybox's is `sh`, which ends at once without a terminal."""
-    config = sandbox_of(world)
-
-    async def main() -> None:
-        async with connected(world.driver()) as runtime:
-            sandbox_id = await runtime.run_pod_sandbox(config)
-            container_id = await started(runtime, sandbox_id, container_of(world, config, ()))
-            assert (await exited(runtime, container_id)).exit_code == 0
-            assert json.dumps(inspect(container_id)["Config"]["Cmd"]) == '["sh"]'
 
     go(main)
