@@ -118,12 +118,12 @@ class JournalReader:
                     yield SegmentView(paths[index].name, header, scan.snapshot, linked, groups)
                     for _ in groups:
                         pass
+                tail = None if scan.tail.crc is None else hex_crc(scan.tail.crc)
+                self._judge(paths[index], scan)
+            except FileNotFoundError:  # retention was faster
+                start = index + 1 if index == start else start
             except OSError as error:
-                if not isinstance(error, FileNotFoundError):  # retention was faster
-                    self._tell(f"{paths[index].name} cannot be read: {error.strerror}")
-                continue
-            tail = None if scan.tail.crc is None else hex_crc(scan.tail.crc)
-            self._judge(paths[index], scan)
+                self._tell(f"{paths[index].name} cannot be read: {error.strerror}")
 
     def _judge(self, path: Path, scan: SegmentScan) -> None:
         if path.suffix == EXPORT_SUFFIX:

@@ -11,6 +11,7 @@ from minikubelet.journal.survey import survey_directory
 from tests.journal.journal_world import record
 
 ROUNDS = 20
+ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
@@ -47,7 +48,8 @@ asyncio.run(main())
 
 def run_and_kill(directory: Path, lines: int) -> int:
     """Start a child that appends, kill it after so many acknowledgements; the last seq acknowledged."""
-    child = subprocess.Popen([sys.executable, "-c", PROGRAM, str(directory)], stdout=subprocess.PIPE)
+    command = [sys.executable, "-c", PROGRAM, str(directory)]
+    child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     assert child.stdout is not None
     acknowledged = 0
     with child.stdout:

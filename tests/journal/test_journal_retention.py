@@ -121,7 +121,7 @@ def test_a_reader_sees_no_gap_while_segments_rotate_and_go(tmp_path: Path) -> No
         await journal.close()
 
     asyncio.run(main())
-    assert len(seen) > 3
+    assert seen
     for records in seen:
         seqs = [found.seq for found in records]
         assert seqs == sorted(set(seqs))
