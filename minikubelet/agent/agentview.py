@@ -13,10 +13,34 @@ from minikubelet.agent.agentplan import AgentPlan
 from minikubelet.core.reducer import Reducer
 from minikubelet.core.state import Generation
 from minikubelet.ports.journalport import Journal
+from minikubelet.ports.outboxport import Outbox
 from minikubelet.ports.runtimeport import Runtime
 from minikubelet.shell.intake import Intake
 from minikubelet.shell.observer import Observer
 from minikubelet.wire.pod_codec import encode_pod
+
+
+class Health:
+    """Whether runtime and journal are well, in the words that the Node shows; empty is well."""
+
+    def __init__(self, observer: Observer, journal: Journal, runtime: Runtime) -> None:
+        self._observer = observer
+        self._journal = journal
+        self._runtime = runtime
+
+    def runtime(self) -> str:
+        """Name and version, as `docker://20.10.24`."""
+        return f"{self._runtime.info.name}://{self._runtime.info.version}"
+
+    def problem(self) -> str:
+        """Why no pod can be run, if so."""
+        fault = self._observer.fault
+        return f"the container runtime does not answer: {fault}" if fault else ""
+
+    def journal(self) -> str:
+        """Why the journal is degraded, if it is."""
+        health = self._journal.health
+        return f"records are only in memory: {health.reason}" if health.degraded else ""
 
 
 class AgentView:
@@ -27,17 +51,15 @@ class AgentView:
         plan: AgentPlan,
         reducer: Reducer,
         *,
-        journal: Journal,
+        health: Health,
         intake: Intake,
-        observer: Observer,
-        runtime: Runtime,
+        outbox: Outbox,
     ) -> None:
         self._plan = plan
         self._reducer = reducer
-        self._journal = journal
+        self._health = health
         self._intake = intake
-        self._observer = observer
-        self._runtime = runtime
+        self._outbox = outbox
 
     def pods(self) -> dict[str, Any]:
         """A v1 PodList; a pod whose definition is not known any more is left out."""
@@ -53,22 +75,17 @@ class AgentView:
 
     def status(self) -> dict[str, Any]:
         """How the agent is; `ok` is false while something needs a person."""
-        node, health = self._reducer.node, self._journal.health
-        problems = []
-        if health.degraded:
-            problems.append(f"the journal is degraded, records are only in memory: {health.reason}")
-        if self._observer.fault:
-            problems.append(f"the container runtime does not answer: {self._observer.fault}")
+        node = self._reducer.node
+        problems = [text for text in (self._health.journal(), self._health.problem()) if text]
         if node.rejected:
             problems.append(f"{node.rejected} manifest(s) are broken; see `minikubelet manifests`")
-        info = self._runtime.info
         return {
             "ok": not problems,
             "problems": problems,
             "node": node.name,
-            "runtime": f"{info.name} {info.version}",
-            "simulated": info.simulated,
+            "runtime": self._health.runtime(),
             "apiServer": self._plan.upstream.value,
+            "untold": self._outbox.stats().pending,
             "sources": [s.value for s in node.sources],
             "synced": [s.value for s in node.synced],
             "pods": len(self._reducer.slots),

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 import msgspec
 
 from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream
-from minikubelet.agent.agentview import AgentView
+from minikubelet.agent.agentview import AgentView, Health
+from minikubelet.agent.reports import Reports
 from minikubelet.core.commands import Decision
 from minikubelet.core.events import AgentStarted, AnyEvent
 from minikubelet.core.reducer import Reducer
@@ -22,7 +23,6 @@ from minikubelet.journal.diskjournal import DiskJournal
 from minikubelet.model.ids import PodUid, SlotKey, Source
 from minikubelet.ports.clockport import Clock
 from minikubelet.ports.journalport import Journal, JournalLockedError, Retention
-from minikubelet.ports.outboxport import Outbox
 from minikubelet.ports.runtimeport import Runtime
 from minikubelet.shell.dispatcher import Dispatcher
 from minikubelet.shell.effects import Effects
@@ -75,6 +75,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     journal: Journal
     intake: Intake
     view: AgentView
+    health: Health
     damage: tuple[str, ...]
     recovered: int
 
@@ -99,8 +100,9 @@ def open_journal(plan: AgentPlan, boot: str) -> tuple[Journal, Reducer, tuple[st
     return opened.journal, recovered.reducer, recovered.damage, recovered.events
 
 
-def assemble(plan: AgentPlan, runtime: Runtime, outbox: Outbox, vault: Vault, clock: Clock) -> Parts:
+def assemble(plan: AgentPlan, runtime: Runtime, reports: Reports, vault: Vault, clock: Clock) -> Parts:
     """Put a life together; nothing runs yet. Raises StartFault."""
+    outbox = reports.outbox
     boot = f"{os.getpid()}-{clock.now()}"
     journal, reducer, damage, recovered = open_journal(plan, boot)
     inbox = Inbox()
@@ -113,10 +115,12 @@ def assemble(plan: AgentPlan, runtime: Runtime, outbox: Outbox, vault: Vault, cl
 
     def seen(seq: int, event: AnyEvent, decisions: list[Decision]) -> None:
         event_log.seen(seq, event, decisions)
+        reports.seen(event, decisions)
         relook.seen(seq, event)
 
     loop = Loop(reducer, journal, inbox, clock, dispatch=dispatcher.dispatch, seen=seen)
-    view = AgentView(plan, reducer, journal=journal, intake=intake, observer=observer, runtime=runtime)
+    health = Health(observer, journal, runtime)
+    view = AgentView(plan, reducer, health=health, intake=intake, outbox=outbox)
     inbox.put(_started(plan, boot, runtime))
     return Parts(
         loop=loop,
@@ -126,6 +130,7 @@ def assemble(plan: AgentPlan, runtime: Runtime, outbox: Outbox, vault: Vault, cl
         journal=journal,
         intake=intake,
         view=view,
+        health=health,
         damage=damage,
         recovered=recovered,
     )

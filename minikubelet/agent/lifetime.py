@@ -20,7 +20,7 @@ from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream, make_pl
 from minikubelet.agent.assembly import Parts, assemble
 from minikubelet.agent.livetable import LiveTable
 from minikubelet.agent.locallogs import log_handler
-from minikubelet.agent.reports import Reports, reporting
+from minikubelet.agent.reports import Reports
 from minikubelet.agent.runtimechoice import choose_runtime
 from minikubelet.agent.upstream import reach_api
 from minikubelet.apiclient.apirequests import ApiClient
@@ -64,8 +64,8 @@ async def _live(plan: AgentPlan) -> int:
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(runtime.aclose)
         client = await stack.enter_async_context(reach_api(plan, log_handler(plan.places.logs)))
-        reports = reporting(client, vault)
-        parts = assemble(plan, runtime, reports.outbox, vault, clock)
+        reports = Reports(plan, client, vault, clock)
+        parts = assemble(plan, runtime, reports, vault, clock)
         stack.push_async_callback(parts.journal.close)
         stack.callback(parts.timers.cancel_all)
         await stack.enter_async_context(_local(plan, parts))
@@ -128,22 +128,28 @@ def _tasks(
         parts.loop.run(),
         parts.dispatcher.run(),
         parts.observer.run(),
-        *reports.running,
+        *reports.tasks(parts.health),
     ]
     if plan.places.manifests is not None:
         settings = plan.settings
         reader = manifest_reader(node_name=plan.node_name, namespace=settings.agent.static_pod_namespace)
-        source = FileSource(
+        files = FileSource(
             plan.places.manifests,
             reader,
             now=SystemClock().now,
             frequency=settings.kubelet.file_check_frequency,
             first_seen=vault.first_seen(),
         )
-        tasks.append(source.run(parts.intake))
+        tasks.append(files.run(parts.intake))
     if client is not None:
-        seen = reports.outbox.status_seen
-        tasks.append(ApiSource(client, plan.node_name, status_seen=seen).run(parts.intake))
+        outbox = reports.outbox
+        source = ApiSource(
+            client,
+            plan.node_name,
+            status_seen=outbox.status_seen,
+            reachable=outbox.upstream_reachable,
+        )
+        tasks.append(source.run(parts.intake))
     if sys.stdout.isatty():
         tasks.append(LiveTable(parts.view.pods, sys.stdout).run())
     return tasks

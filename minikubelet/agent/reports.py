@@ -1,31 +1,82 @@
 """Reports: what an agent with an API server tells it, put together.
 
-Belongs here: wiring of outbox, node and lease. May not be here: what is told (`reporting`).
+Belongs here: wiring of outbox, node, lease and Events. May not be here: what is told (`reporting`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
-import msgspec
-
+from minikubelet.agent.agentplan import AgentPlan
+from minikubelet.agent.agentview import Health
 from minikubelet.agent.upstream import NoUpstream
 from minikubelet.apiclient.apirequests import ApiClient
+from minikubelet.core.commands import Decision
+from minikubelet.core.events import AnyEvent
+from minikubelet.ports.clockport import Clock
 from minikubelet.ports.outboxport import Outbox
+from minikubelet.reporting.eventrecorder import EventRecorder
+from minikubelet.reporting.nodelease import NodeLease
+from minikubelet.reporting.nodeobject import NodeSetup
+from minikubelet.reporting.noderegistrar import NodeRegistrar
 from minikubelet.reporting.outbox import ApiOutbox
+from minikubelet.reporting.podevents import PodEvents
 from minikubelet.shell.vault import Vault
 
-
-class Reports(msgspec.Struct, frozen=True):
-    """The outbox, and what runs for it until cancelled."""
-
-    outbox: Outbox
-    running: tuple[Coroutine[object, object, None], ...] = ()
+Seen = Callable[[AnyEvent, list[Decision]], None]
 
 
-def reporting(client: ApiClient | None, vault: Vault) -> Reports:
-    """What is told to the API server of `client`; nothing without one."""
-    if client is None:
-        return Reports(NoUpstream())
-    outbox = ApiOutbox(client, full_pod=vault.get, node_uid=lambda: "")
-    return Reports(outbox, (outbox.run(),))
+class Reports:
+    """What tells an API server of pods and node; nothing at all without a client."""
+
+    def __init__(self, plan: AgentPlan, client: ApiClient | None, vault: Vault, clock: Clock) -> None:
+        self._plan = plan
+        self._client = client
+        self._clock = clock
+        self._registrar: NodeRegistrar | None = None
+        self.outbox: Outbox = NoUpstream()
+        self.seen: Seen = _nothing
+        self._running: list[Callable[[], Coroutine[object, object, None]]] = []
+        if client is not None:
+            outbox = ApiOutbox(client, full_pod=vault.get, node_uid=self._node_uid)
+            recorder = EventRecorder(client, node=plan.node_name, now=clock.now)
+            self.outbox = outbox
+            self.seen = PodEvents(recorder, plan.node_name).seen
+            self._running += [outbox.run, recorder.run]
+
+    def tasks(self, health: Health) -> list[Coroutine[object, object, None]]:
+        """What has to run until cancelled; the node is told of as `health` says."""
+        if self._client is not None:
+            registrar = self._registrar = self._node(self._client, health)
+            lease = NodeLease(
+                self._client,
+                self._plan.node_name,
+                now=self._clock.now,
+                node_uid=self._node_uid,
+                duration=self._plan.settings.kubelet.node_lease_duration_seconds,
+            )
+            self._running += [registrar.run, lease.run]
+        return [start() for start in self._running]
+
+    def _node(self, client: ApiClient, health: Health) -> NodeRegistrar:
+        kubelet = self._plan.settings.kubelet
+        setup = NodeSetup(name=self._plan.node_name, ip=self._plan.node_ips[0], max_pods=kubelet.max_pods)
+        return NodeRegistrar(
+            client,
+            setup,
+            state_dir=self._plan.places.root,
+            now=self._clock.now,
+            runtime=health.runtime,
+            problem=health.problem,
+            journal=health.journal,
+            register=kubelet.register_node,
+            check=kubelet.node_status_update_frequency,
+            report=kubelet.node_status_report_frequency,
+        )
+
+    def _node_uid(self) -> str:
+        return self._registrar.uid if self._registrar is not None else ""
+
+
+def _nothing(event: AnyEvent, decisions: list[Decision]) -> None:
+    """There is nobody to tell."""

@@ -38,12 +38,23 @@ _FINISHED = (PodPhase.SUCCEEDED, PodPhase.FAILED)
 
 
 class ApiSource:
-    """Pods with `spec.nodeName` equal to `node_name`; `status_seen` is told of every status that comes."""
+    """Pods with `spec.nodeName` equal to `node_name`.
 
-    def __init__(self, api: Api, node_name: str, *, status_seen: StatusSeen | None = None) -> None:
+    `status_seen` is told of every status that comes, `reachable` when the API server answers again.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        node_name: str,
+        *,
+        status_seen: StatusSeen | None = None,
+        reachable: Callable[[], None] | None = None,
+    ) -> None:
         self._api = api
         self._node = node_name
         self._status_seen = status_seen
+        self._reachable = reachable
         self._held: dict[PodUid, tuple[SlotKey, _Held]] = {}
         self._listed = False
         self._connected = True
@@ -152,6 +163,8 @@ class ApiSource:
             log.warning("the API server is out of reach; pods go on as they are", reason=item.reason)
         elif connected and not self._connected:
             log.info("the API server is in reach again")
+            if self._reachable is not None:
+                self._reachable()
         self._connected = connected
 
 

@@ -1,0 +1,83 @@
+"""Pod Events: which facts and decisions `kubectl describe pod` tells, in upstream's words.
+
+Belongs here: reasons and messages (upstream's pkg/kubelet/events/event.go). May not be here: sending them
+(`eventrecorder`).
+"""
+
+from __future__ import annotations
+
+from minikubelet.core.commands import Decision, PublishStatus, StopContainer
+from minikubelet.core.events import (
+    AnyEvent,
+    ContainerStarted,
+    ContainerStartFailed,
+    ManifestsJudged,
+    SandboxStartFailed,
+)
+from minikubelet.model.ids import PodUid
+from minikubelet.reporting.eventrecorder import EventRecorder, EventType, Subject, about_node, about_pod
+
+BACK_OFF = ("CrashLoopBackOff", "ImagePullBackOff")
+
+
+class PodEvents:
+    """Watches events and decisions go by, and records what a person would want to read of them."""
+
+    def __init__(self, recorder: EventRecorder, node: str) -> None:
+        self._recorder = recorder
+        self._node = node
+        self._backing_off: dict[PodUid, frozenset[tuple[str, str]]] = {}
+        self._rejected: frozenset[tuple[str, str]] = frozenset()
+
+    def seen(self, event: AnyEvent, decisions: list[Decision]) -> None:
+        """Take note of an event and of what was decided from it."""
+        self._event(event)
+        for decision in decisions:
+            match decision.command:
+                case StopContainer() as stop:
+                    subject = about_pod(stop.slot, stop.uid, stop.container)
+                    self._normal(subject, "Killing", f"Stopping container {stop.container}")
+                case PublishStatus() as told:
+                    self._back_off(told)
+                case _:
+                    pass
+
+    def _event(self, event: AnyEvent) -> None:
+        match event:
+            case ContainerStarted():
+                subject = about_pod(event.slot, event.uid, event.container)
+                self._normal(subject, "Created", f"Created container: {event.container}")
+                self._normal(subject, "Started", f"Started container {event.container}")
+            case ContainerStartFailed():
+                subject = about_pod(event.slot, event.uid, event.container)
+                reason = "ErrImageNeverPull" if event.reason == "ErrImageNeverPull" else "Failed"
+                self._warning(subject, reason, f"Error: {event.reason}: {event.message}")
+            case SandboxStartFailed():
+                message = f"Failed to create pod sandbox: {event.message}"
+                self._warning(about_pod(event.slot, event.uid), "FailedCreatePodSandBox", message)
+            case ManifestsJudged():
+                for file, wrong in sorted(frozenset(event.rejected) - self._rejected):
+                    self._warning(
+                        about_node(self._node), "FailedValidation", f"Static pod file {file}: {wrong}"
+                    )
+                self._rejected = frozenset(event.rejected)
+            case _:
+                pass
+
+    def _back_off(self, told: PublishStatus) -> None:
+        status = told.status
+        every = (*status.init_container_statuses, *status.container_statuses)
+        waiting = {s.name: s.state.waiting for s in every if s.state.waiting is not None}
+        now = frozenset((name, w.message) for name, w in waiting.items() if w.reason in BACK_OFF)
+        for name, message in sorted(now - self._backing_off.get(told.uid, frozenset())):
+            self._warning(about_pod(told.slot, told.uid, name), "BackOff", message[:1].upper() + message[1:])
+        if now:
+            self._backing_off[told.uid] = now
+        else:
+            self._backing_off.pop(told.uid, None)
+
+    def _normal(self, subject: Subject, reason: str, message: str) -> None:
+        self._recorder.record(subject, EventType.NORMAL, reason, message)
+
+    def _warning(self, subject: Subject, reason: str, message: str) -> None:
+        self._recorder.record(subject, EventType.WARNING, reason, message)
