@@ -10,7 +10,9 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from minikubelet.core import lifecycle
-from minikubelet.core.backoff import retry_delay
+from minikubelet.core.answers import answered, awaited
+from minikubelet.core.backoff import MIRROR_PAUSE, retry_delay
+from minikubelet.core.commands import CLEANUP_LANE, SANDBOX_LANE
 from minikubelet.core.events import (
     CommandFailed,
     ContainerRemoved,
@@ -21,6 +23,7 @@ from minikubelet.core.events import (
     MirrorSeen,
     PodCleanedUp,
     PodObserved,
+    PodResult,
     PodSet,
     PodWithdrawn,
     ResultEvent,
@@ -38,6 +41,7 @@ from minikubelet.core.state import (
     Life,
     Mirror,
     Moment,
+    Pending,
     Retry,
     Sandbox,
     Slot,
@@ -46,9 +50,6 @@ from minikubelet.core.state import (
     with_record,
 )
 
-MIRROR_PAUSE = 300_000
-"""µs that a mirror pod deleted by somebody stays away: `kubectl delete` must see it go."""
-
 
 def apply(slot: Slot, event: SlotEvent, now: Moment) -> Slot:
     """Take one event of this slot in."""
@@ -56,8 +57,7 @@ def apply(slot: Slot, event: SlotEvent, now: Moment) -> Slot:
         case PodSet() | PodWithdrawn():
             return merge(slot, event, now)
         case MirrorSeen():
-            mirror = Mirror(event.uid, event.hash, event.deleting, now.seq)
-            return replace(slot, mirror=mirror, mirror_asked="", mirror_seq=now.seq)
+            return _mirror_seen(slot, event, now)
         case MirrorGone():
             return _mirror_gone(slot, event, now)
         case PodObserved():
@@ -66,6 +66,13 @@ def apply(slot: Slot, event: SlotEvent, now: Moment) -> Slot:
             return replace(slot, wake_at=0)
         case _:
             return _result(slot, event, now)
+
+
+def _mirror_seen(slot: Slot, event: MirrorSeen, now: Moment) -> Slot:
+    """A mirror whose deletion was asked for stays asked for: the outbox does not forget."""
+    mirror = Mirror(event.uid, event.hash, event.deleting, now.seq)
+    asked = slot.mirror_asked if slot.mirror_asked == f"delete:{event.uid}" else ""
+    return replace(slot, mirror=mirror, mirror_asked=asked, mirror_seq=now.seq)
 
 
 def _mirror_gone(slot: Slot, event: MirrorGone, now: Moment) -> Slot:
@@ -79,91 +86,88 @@ def _mirror_gone(slot: Slot, event: MirrorGone, now: Moment) -> Slot:
 
 def _result(slot: Slot, event: ResultEvent, now: Moment) -> Slot:
     generation = slot.find(event.uid)
-    if generation is None:
+    pending = awaited(generation, event) if generation else None
+    if generation is None or pending is None:
         return slot
+    gen = _settled(generation, answered(event).lane)
     if isinstance(event, PodCleanedUp):
-        return _cleaned(slot, generation, now)
-    return slot.put(_result_of(generation, event, now))
+        return _cleaned(slot, gen, now)
+    return slot.put(_result_of(gen, pending, event, now))
 
 
-def _result_of(gen: Generation, event: ResultEvent, now: Moment) -> Generation:  # noqa: C901 - one arm an event
+def _result_of(gen: Generation, pending: Pending, event: PodResult, now: Moment) -> Generation:
     match event:
         case SandboxStarted():
             return _sandbox_started(gen, event, now)
-        case SandboxStartFailed():
-            gen = _answered(gen, "sandbox")
-            return _failed(gen, "sandbox", "StartSandbox", f"{event.reason}: {event.message}", now)
+        case SandboxStartFailed() | CommandFailed():
+            return _failed(gen, event, now)
         case ContainerStarted():
-            return _container_started(gen, event, now)
+            return _container_started(gen, pending, event, now)
         case ContainerStartFailed():
-            return _container_start_failed(gen, event, now)
+            return _container_start_failed(gen, pending, event, now)
         case ContainerStopped():
             return _container_stopped(gen, event, now)
         case ContainerRemoved():
-            return _container_removed(gen, event)
+            return _container_removed(gen, event, now)
         case SandboxStopped():
             return _sandbox_stopped(gen, event, now)
         case SandboxRemoved():
-            return _sandbox_removed(gen, event)
-        case CommandFailed():
-            gen = _answered(gen, event.lane)
-            return _failed(gen, event.lane, event.command, f"{event.reason}: {event.message}", now)
-        case PodCleanedUp():
-            return gen
+            return _sandbox_removed(gen, event, now)
         case _ as never:
             assert_never(never)
 
 
-def _answered(gen: Generation, lane: str) -> Generation:
-    if lane not in gen.pending:
-        return gen
+def _settled(gen: Generation, lane: str) -> Generation:
+    """The command of the lane is answered."""
     return replace(gen, pending={k: v for k, v in gen.pending.items() if k != lane})
 
 
 def _succeeded(gen: Generation, lane: str) -> Generation:
-    gen = _answered(gen, lane)
     if lane not in gen.retries:
         return gen
     return replace(gen, retries={k: v for k, v in gen.retries.items() if k != lane})
 
 
-def _failed(gen: Generation, lane: str, command: str, message: str, now: Moment) -> Generation:
+def _failed(gen: Generation, event: SandboxStartFailed | CommandFailed, now: Moment) -> Generation:
+    lane, command, *_ = answered(event)
     before = gen.retries.get(lane)
     tries = before.tries + 1 if before else 1
-    retry = Retry(tries, now.at + retry_delay(tries), f"{command}: {message}", now.seq)
+    message = f"{command}: {event.reason}: {event.message}"
+    retry = Retry(tries, now.at + retry_delay(tries), message, now.seq)
     return replace(gen, retries={**gen.retries, lane: retry})
 
 
 def _sandbox_started(gen: Generation, event: SandboxStarted, now: Moment) -> Generation:
-    gen = _succeeded(gen, "sandbox")
+    gen = _succeeded(gen, SANDBOX_LANE)
     sandbox = Sandbox(event.sandbox_id, event.attempt, ready=True, ips=event.ips, touched=now.seq)
     strays = gen.strays
-    if gen.sandbox and gen.sandbox.id != sandbox.id and gen.sandbox.id not in strays:
+    if gen.sandbox is not None and gen.sandbox.id != sandbox.id:
         strays = (*strays, gen.sandbox.id)
-    return replace(gen, sandbox=sandbox, sandbox_attempt=event.attempt, strays=strays)
+    attempt = max(gen.sandbox_attempt, event.attempt)
+    return replace(gen, sandbox=sandbox, sandbox_attempt=attempt, strays=strays, as_of=now.seq)
 
 
 def _sandbox_stopped(gen: Generation, event: SandboxStopped, now: Moment) -> Generation:
-    gen = _succeeded(gen, "sandbox")
-    if gen.sandbox and gen.sandbox.id == event.sandbox_id:
-        gen = replace(gen, sandbox=replace(gen.sandbox, ready=False, touched=now.seq))
-    return gen
+    gen = _succeeded(gen, SANDBOX_LANE)
+    if gen.sandbox is None or gen.sandbox.id != event.sandbox_id:
+        return gen
+    return replace(gen, sandbox=replace(gen.sandbox, ready=False, touched=now.seq), as_of=now.seq)
 
 
-def _sandbox_removed(gen: Generation, event: SandboxRemoved) -> Generation:
+def _sandbox_removed(gen: Generation, event: SandboxRemoved, now: Moment) -> Generation:
     gen = _succeeded(gen, f"sandbox:{event.sandbox_id}")
     strays = tuple(s for s in gen.strays if s != event.sandbox_id)
     sandbox = None if gen.sandbox and gen.sandbox.id == event.sandbox_id else gen.sandbox
-    return replace(gen, strays=strays, sandbox=sandbox)
+    return replace(gen, strays=strays, sandbox=sandbox, as_of=now.seq)
 
 
-def _container_started(gen: Generation, event: ContainerStarted, now: Moment) -> Generation:
+def _container_started(gen: Generation, pending: Pending, event: ContainerStarted, now: Moment) -> Generation:
     gen = _succeeded(gen, event.container)
     record = lifecycle.begun(
         record_of(gen, event.container),
         container_id=event.container_id,
         attempt=event.attempt,
-        sandbox_id=gen.sandbox.id if gen.sandbox else "",
+        sandbox_id=pending.target,
         made_from=event.hash,
         now=now,
     )
@@ -171,19 +175,21 @@ def _container_started(gen: Generation, event: ContainerStarted, now: Moment) ->
     return with_record(gen, replace(record, life=Life.RUNNING, image_id=event.image_id, started_at=started))
 
 
-def _container_start_failed(gen: Generation, event: ContainerStartFailed, now: Moment) -> Generation:
-    gen = _answered(gen, event.container)
+def _container_start_failed(
+    gen: Generation, pending: Pending, event: ContainerStartFailed, now: Moment
+) -> Generation:
     record = record_of(gen, event.container)
     waiting = {"waiting_reason": event.reason, "waiting_message": event.message, "failed_at": now.at}
     if not event.container_id:
         tries = record.tries + 1
         retry_at = now.at + retry_delay(tries, event.reason)
-        return with_record(gen, replace(record, tries=tries, retry_at=retry_at, touched=now.seq, **waiting))
+        told = {"touched": now.seq, "as_of": now.seq}
+        return with_record(gen, replace(record, tries=tries, retry_at=retry_at, **told, **waiting))
     record = lifecycle.begun(
         record,
         container_id=event.container_id,
         attempt=event.attempt,
-        sandbox_id=gen.sandbox.id if gen.sandbox else "",
+        sandbox_id=pending.target,
         made_from=event.hash,
         now=now,
     )
@@ -217,15 +223,22 @@ def _container_stopped(gen: Generation, event: ContainerStopped, now: Moment) ->
     )
 
 
-def _container_removed(gen: Generation, event: ContainerRemoved) -> Generation:
+def _container_removed(gen: Generation, event: ContainerRemoved, now: Moment) -> Generation:
     gen = _succeeded(gen, f"remove:{event.container_id}")
     record = record_of(gen, event.container)
-    return with_record(gen, replace(record, dead=tuple(d for d in record.dead if d != event.container_id)))
+    dead = tuple(d for d in record.dead if d != event.container_id)
+    return with_record(gen, replace(record, dead=dead, as_of=now.seq))
 
 
 def _cleaned(slot: Slot, gen: Generation, now: Moment) -> Slot:
-    """Nothing is left of it on the node: an API pod stays until its object goes, others are forgotten."""
-    gen = replace(_succeeded(gen, "cleanup"), stage=Stage.CLEANED, sandbox=None, strays=())
+    """Nothing is left of it on the node: an API pod stays until its object goes, others are forgotten.
+
+    Unless something of it showed up meanwhile: then its end goes on.
+    """
+    gen = replace(_succeeded(gen, CLEANUP_LANE), as_of=now.seq)
+    if gen.alive or gen.sandbox is not None or gen.strays:
+        return slot.put(gen)
+    gen = replace(gen, stage=Stage.CLEANED)
     if gen.reborn is not None:
         return slot.drop(gen.uid).put(lifecycle.reborn(gen, gen.reborn, now))
     if gen.offered:

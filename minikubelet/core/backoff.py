@@ -17,6 +17,8 @@ RETRY_INITIAL: Final = 1 * SECOND
 RETRY_MAX: Final = 60 * SECOND
 SHOWN_AS_FAILED: Final = 1 * SECOND
 """how long a failed start shows its own reason before it shows the back-off"""
+MIRROR_PAUSE: Final = 300_000
+"""for how long a mirror pod deleted by somebody stays away: `kubectl delete` must see it go"""
 IMAGE_REASONS: Final = ("ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable")
 
 

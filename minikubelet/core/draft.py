@@ -39,10 +39,20 @@ class Draft:
     def issue(self, gen: Generation, command: RuntimeCommand, *causes: int) -> Generation:
         """Add a runtime command and mark its lane as busy."""
         self.decide(command, *causes)
-        until = self.now.at + command.grace * SECOND if isinstance(command, StopContainer) else 0
-        attempt = command.attempt if isinstance(command, StartSandbox | StartContainer) else 0
-        pending = Pending(type(command).__name__, self.now.seq, until, attempt)
-        return replace(gen, pending={**gen.pending, lane_of(command): pending})
+        return replace(gen, pending={**gen.pending, lane_of(command): self._pending(command)})
+
+    def _pending(self, command: RuntimeCommand) -> Pending:
+        kind, seq = type(command).__name__, self.now.seq
+        match command:
+            case StartSandbox():
+                return Pending(kind, seq, attempt=command.attempt)
+            case StartContainer():
+                return Pending(kind, seq, attempt=command.attempt, target=command.sandbox_id)
+            case StopContainer():
+                until = self.now.at + command.grace * SECOND
+                return Pending(kind, seq, until=until, target=command.container_id)
+            case _:
+                return Pending(kind, seq)
 
     def wake_by(self, at: int) -> None:
         """Look at the slot again at this moment, or before."""

@@ -241,7 +241,7 @@ class TimerFired(Event, tag=True, frozen=True, kw_only=True):
 NodeEvent = AgentStarted | SourceSynced | RuntimeListed | ManifestsJudged
 SpecEvent = PodSet | PodWithdrawn
 MirrorEvent = MirrorSeen | MirrorGone
-ResultEvent = (
+PodResult = (
     SandboxStarted
     | SandboxStartFailed
     | ContainerStarted
@@ -250,8 +250,8 @@ ResultEvent = (
     | ContainerRemoved
     | SandboxStopped
     | SandboxRemoved
-    | PodCleanedUp
     | CommandFailed
 )
+ResultEvent = PodResult | PodCleanedUp
 SlotEvent = SpecEvent | MirrorEvent | PodObserved | ResultEvent | TimerFired
 AnyEvent = NodeEvent | SlotEvent

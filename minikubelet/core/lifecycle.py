@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from minikubelet.core.backoff import delay_after_run
+from minikubelet.core.backoff import SECOND, delay_after_run, next_crash_delay
 from minikubelet.core.commands import Reason
 from minikubelet.core.state import ContainerRecord, Ending, Generation, Life, Moment, Stage
 
@@ -17,10 +17,15 @@ DEFAULT_GRACE = 30
 def begun(
     record: ContainerRecord, *, container_id: str, attempt: int, sandbox_id: str, made_from: str, now: Moment
 ) -> ContainerRecord:
-    """A new instance takes the place of the one before, which is kept as `previous` and to be removed."""
-    if record.id == container_id:
-        return replace(record, touched=now.seq, tries=0, retry_at=0, waiting_reason="", waiting_message="")
+    """A new instance takes the place of the one before, which is kept as `previous` and to be removed.
+
+    The back-off after its end is longer if the one before ended in the same sandbox, by itself; a container
+    whose definition changed begins anew.
+    """
     dead = (*record.dead, record.id) if record.id else record.dead
+    delay = record.delay if made_from == record.hash or not record.hash else 0
+    if record.life is Life.EXITED and record.sandbox_id == sandbox_id and not record.again:
+        delay = next_crash_delay(delay)
     return ContainerRecord(
         name=record.name,
         id=container_id,
@@ -29,8 +34,9 @@ def begun(
         hash=made_from,
         previous=record.ended(),
         dead=dead,
-        delay=record.delay,
+        delay=delay,
         touched=now.seq,
+        as_of=now.seq,
     )
 
 
@@ -48,6 +54,7 @@ def exited(
         finished_at=finished_at,
         delay=delay_after_run(record.delay, finished_at - record.started_at),
         touched=now.seq,
+        as_of=now.seq,
     )
 
 
@@ -55,16 +62,21 @@ def ending(
     generation: Generation, reason: Reason, *, now: Moment, remove: bool, grace: int | None = None
 ) -> Generation:
     """The generation is to end; an ending under way is only ever made shorter and more thorough."""
-    if grace is None:
-        grace = grace_of(generation)
+    made = new_ending(generation, reason, now, remove=remove, grace=grace)
     before = generation.ending
     if before is None or (generation.stage is Stage.FINISHED and remove):
-        made = Ending(reason, now.seq, now.at, grace, remove)
         return replace(generation, ending=made, stage=Stage.ENDING)
-    left = before.grace - (now.at - before.at) // 1_000_000
-    if grace < left:
-        before = replace(before, grace=grace, at=now.at, seq=now.seq)
+    left = before.grace - max(0, now.at - before.at) // SECOND
+    if made.grace < left:
+        before = replace(before, grace=made.grace, at=now.at, seq=now.seq)
     return replace(generation, ending=replace(before, remove=before.remove or remove))
+
+
+def new_ending(
+    generation: Generation, reason: Reason, now: Moment, *, remove: bool, grace: int | None = None
+) -> Ending:
+    """An end that begins now; without a grace period of its own it has the pod's."""
+    return Ending(reason, now.seq, now.at, grace_of(generation) if grace is None else grace, remove)
 
 
 def grace_of(generation: Generation) -> int:

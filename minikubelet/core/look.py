@@ -12,6 +12,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from minikubelet.core import lifecycle
+from minikubelet.core.commands import SANDBOX_LANE
 from minikubelet.core.events import PodObserved
 from minikubelet.core.state import (
     ContainerRecord,
@@ -20,6 +21,7 @@ from minikubelet.core.state import (
     Moment,
     Sandbox,
     Slot,
+    Stage,
     record_of,
     with_record,
 )
@@ -31,13 +33,17 @@ UNKNOWN_EXIT = 137
 def observe(slot: Slot, event: PodObserved, now: Moment) -> Slot:
     """Take an observation in; a pod that nobody has asked for becomes a generation of its own."""
     known = slot.find(event.pod.uid)
-    if known is None and not event.pod.sandboxes and not event.pod.containers:
+    shown = bool(event.pod.sandboxes or event.pod.containers)
+    if known is None and not shown:
         return slot
     gen = known or Generation(uid=event.pod.uid, slot=slot.key, born_at=now.at, spec_seq=now.seq)
+    if gen.stage is Stage.CLEANED:
+        if event.after < gen.as_of or not shown:
+            return slot
+        gen = replace(gen, stage=Stage.ENDING)
     gen = _sandboxes(gen, event, now)
     for name in _names(gen, event):
         instances = [c for c in event.pod.containers if c.name == name]
-        instances.sort(key=lambda c: (-c.attempt, -c.created_at, c.id))
         gen = _container(gen, name, instances, event.after, now)
     if known is None:
         return replace(slot, generations=(gen, *slot.generations))
@@ -49,16 +55,16 @@ def _names(gen: Generation, event: PodObserved) -> tuple[str, ...]:
 
 
 def _sandboxes(gen: Generation, event: PodObserved, now: Moment) -> Generation:
-    if gen.sandbox is not None and event.after < gen.sandbox.touched:
+    if event.after < gen.as_of:
         return gen
     shown = sorted(event.pod.sandboxes, key=lambda s: (not s.ready, -s.attempt, -s.created_at, s.id))
-    starting = gen.pending.get("sandbox")
+    starting = gen.pending.get(SANDBOX_LANE)
     if starting is not None and starting.command == "StartSandbox":
         shown = [s for s in shown if s.attempt != starting.attempt]
     current = _current_sandbox(gen.sandbox, shown, now)
     strays = tuple(s.id for s in shown if current is None or s.id != current.id)
     attempt = max([gen.sandbox_attempt, *(s.attempt for s in shown)])
-    return replace(gen, sandbox=current, strays=strays, sandbox_attempt=attempt)
+    return replace(gen, sandbox=current, strays=strays, sandbox_attempt=attempt, as_of=event.after)
 
 
 def _current_sandbox(known: Sandbox | None, shown: list[ObservedSandbox], now: Moment) -> Sandbox | None:
@@ -78,10 +84,11 @@ def _container(
 ) -> Generation:
     record = record_of(gen, name)
     pending = gen.pending.get(name)
-    if after < record.touched or (pending is not None and pending.command == "StartContainer"):
+    if after < record.as_of or (pending is not None and pending.command == "StartContainer"):
         return gen
     if any(c.id == record.id and c.phase is ContainerPhase.UNKNOWN for c in instances):
         return gen
+    instances.sort(key=lambda c: (-c.attempt, c.id != record.id, -c.created_at, c.id))
     ran = [c for c in instances if c.phase in (ContainerPhase.RUNNING, ContainerPhase.EXITED)]
     newest = next((c for c in ran if c.attempt >= record.attempt), None)
     if newest is not None:
@@ -96,7 +103,7 @@ def _container(
             now=now,
         )
     dead = tuple(c.id for c in instances if c.id != record.id)
-    return with_record(gen, replace(record, dead=dead))
+    return with_record(gen, replace(record, dead=dead, as_of=after))
 
 
 def _shown(record: ContainerRecord, shown: ObservedContainer, now: Moment) -> ContainerRecord:

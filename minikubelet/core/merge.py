@@ -7,7 +7,6 @@ pkg/kubelet/config/config.go, podStorage.merge), and what each does to the gener
 from __future__ import annotations
 
 from enum import Enum
-from typing import assert_never
 
 from msgspec.structs import replace
 
@@ -44,32 +43,16 @@ def classify(slot: Slot, event: PodSet | PodWithdrawn) -> Update:
 
 def merge(slot: Slot, event: PodSet | PodWithdrawn, now: Moment) -> Slot:
     """Take a source's fact into the slot's generations."""
-    update = classify(slot, event)
     if isinstance(event, PodWithdrawn):
         return _withdraw(slot, event, now)
-    match update:
-        case Update.RECONCILE:
-            return _reconcile(slot, event, now)
-        case Update.ADD | Update.UPDATE:
-            return _set(slot, event, now)
-        case Update.DELETE:
-            return _delete(_set(slot, event, now), event, now)
-        case Update.REMOVE:
-            return slot
-        case _ as never:
-            assert_never(never)
-
-
-def _reconcile(slot: Slot, event: PodSet, now: Moment) -> Slot:
-    known = slot.find(event.uid)
-    if known is None or not _comes_back(known, event):
+    if classify(slot, event) is Update.RECONCILE:
         return slot
-    return slot.put(replace(known, reborn=now.seq))
+    return _set(slot, event, now)
 
 
-def _comes_back(known: Generation, event: PodSet) -> bool:
-    """A pod that is being removed is wanted again (a file was edited and edited back)."""
-    return known.ending is not None and known.ending.remove and event.deletion_at is None
+def comes_back(known: Generation) -> bool:
+    """Whether a pod that is wanted is being removed (a file was edited and edited back): it begins anew."""
+    return known.ending is not None and known.ending.remove and known.deletion_at is None
 
 
 def _set(slot: Slot, event: PodSet, now: Moment) -> Slot:
@@ -87,19 +70,12 @@ def _set(slot: Slot, event: PodSet, now: Moment) -> Slot:
         spec_seq=now.seq,
         offered=True,
         qos=qos_class(event.pod),
-        deletion_at=event.deletion_at,
-        reborn=now.seq if _comes_back(known, event) else None,
+        deletion_at=known.deletion_at if event.deletion_at is None else event.deletion_at,
     )
-    return slot.put(changed)
-
-
-def _delete(slot: Slot, event: PodSet, now: Moment) -> Slot:
-    known = slot.find(event.uid)
-    if known is None or known.stage is Stage.CLEANED:
-        return slot
-    grace = event.deletion_grace
-    ended = lifecycle.ending(known, Reason.POD_DELETED, now=now, remove=True, grace=grace)
-    return slot.put(ended)
+    if event.deletion_at is not None:
+        grace = event.deletion_grace
+        changed = lifecycle.ending(changed, Reason.POD_DELETED, now=now, remove=True, grace=grace)
+    return slot.put(replace(changed, reborn=now.seq if comes_back(changed) else None))
 
 
 def _withdraw(slot: Slot, event: PodWithdrawn, now: Moment) -> Slot:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from minikubelet.core import lifecycle
+from minikubelet.core.backoff import MIRROR_PAUSE
 from minikubelet.core.commands import (
     CreateMirror,
     Decision,
@@ -38,24 +39,27 @@ def plan(slot: Slot, node: NodeFacts, now: Moment) -> tuple[Slot, list[Decision]
         if _gone(generation, node):
             slot = slot.drop(generation.uid)
             continue
-        gen = _unclaimed(generation, node, now)
-        gen = _advance(slot, gen, node, draft)
-        slot = slot.put(gen)
+        gen = _unclaimed(slot, generation, node, now)
+        slot = slot.put(_advance(slot, gen, node, draft))
     slot = _publish(slot, node, draft)
+    slot = _release(slot, draft)
     slot = _mirror(slot, node, draft)
     return _wake(slot, draft), draft.decisions
 
 
-def _unclaimed(gen: Generation, node: NodeFacts, now: Moment) -> Generation:
+def _unclaimed(slot: Slot, gen: Generation, node: NodeFacts, now: Moment) -> Generation:
     """End what no source holds, once that is known.
 
     While a manifest is broken, a pod from files that is not offered may be the one in the broken file, and
-    a pod found on the runtime may come from it too: both are left alone.
+    a pod found on the runtime may come from it too: both are left alone. A pod found where a source wants
+    another one is in its way, whoever may have wanted it.
     """
     if gen.offered or gen.stage not in (Stage.ACTIVE, Stage.FINISHED):
         return gen
     broken = node.rejected > 0
-    if gen.source is None:
+    if gen.source is None and any(other.offered for other in slot.generations):
+        gone, reason = True, Reason.POD_REPLACED
+    elif gen.source is None:
         gone, reason = node.all_synced and not broken, Reason.POD_UNKNOWN
     else:
         gone = _synced(gen, node) and not (broken and gen.source is Source.FILE)
@@ -73,17 +77,12 @@ def _synced(gen: Generation, node: NodeFacts) -> bool:
 
 
 def _advance(slot: Slot, gen: Generation, node: NodeFacts, draft: Draft) -> Generation:
-    match gen.stage:
-        case Stage.ACTIVE:
-            if gen.pod is None or not (gen.offered or _synced(gen, node)) or waits_for(slot, gen):
-                return gen
-            return sync(gen, draft)
-        case Stage.ENDING:
-            return stop(gen, draft)
-        case Stage.FINISHED:
+    if gen.ending is None:
+        if gen.pod is None or not (gen.offered or _synced(gen, node)) or waits_for(slot, gen):
             return gen
-        case Stage.CLEANED:
-            return _release(gen, draft)
+        return sync(gen, draft)
+    over = gen.stage is Stage.CLEANED or (gen.stage is Stage.FINISHED and not gen.alive)
+    return gen if over else stop(gen, gen.ending, draft)
 
 
 def waits_for(slot: Slot, gen: Generation) -> Generation | None:
@@ -99,22 +98,25 @@ def waits_for(slot: Slot, gen: Generation) -> Generation | None:
 def _holds_ports(gen: Generation) -> bool:
     if gen.pod is None:
         return True
-    return any(port.host_port for c in gen.pod.spec.containers for port in c.ports)
+    containers = (*gen.pod.spec.init_containers, *gen.pod.spec.containers)
+    return any(port.host_port for container in containers for port in container.ports)
 
 
-def _release(gen: Generation, draft: Draft) -> Generation:
-    """Let the API object of a terminated pod go: nothing of it is left on the node."""
-    if gen.released or gen.source is not Source.API or gen.ending is None:
-        return gen
-    draft.decide(DeleteApiPod(slot=gen.slot, reason=gen.ending.reason, uid=gen.uid), gen.ending.seq)
-    return replace(gen, released=True)
+def _release(slot: Slot, draft: Draft) -> Slot:
+    """Let the API objects of terminated pods go, their last status told: nothing is left on the node."""
+    for gen in slot.generations:
+        if gen.stage is Stage.CLEANED and gen.ending and gen.offered and not gen.released:
+            command = DeleteApiPod(slot=gen.slot, reason=gen.ending.reason, uid=gen.uid)
+            draft.decide(command, gen.ending.seq)
+            slot = slot.put(replace(gen, released=True))
+    return slot
 
 
 def _publish(slot: Slot, node: NodeFacts, draft: Draft) -> Slot:
     newest = slot.generations[-1].uid if slot.generations else None
     for gen in slot.generations:
         visible = gen.offered or (gen.uid == newest and gen.source is Source.FILE)
-        if not visible or gen.pod is None or gen.stage is Stage.CLEANED:
+        if not visible or gen.pod is None:
             continue
         status = project(gen, node, draft.now)
         if gen.told and status == gen.published:
@@ -135,7 +137,7 @@ def _mirror(slot: Slot, node: NodeFacts, draft: Draft) -> Slot:
         return _existing_mirror(slot, wanted, draft, orphaned=not held and _files_known(node))
     if wanted is None:
         return slot
-    if slot.mirror_free_at > draft.now.at:
+    if draft.now.at < slot.mirror_free_at <= draft.now.at + MIRROR_PAUSE:
         draft.wake_by(slot.mirror_free_at)
         return slot
     hashed = config_hash(wanted)
@@ -179,7 +181,7 @@ def config_hash(gen: Generation) -> str:
 
 
 def _wake(slot: Slot, draft: Draft) -> Slot:
-    if draft.wake == 0 or (slot.wake_at and slot.wake_at <= draft.wake):
+    if draft.wake == 0 or draft.now.at < slot.wake_at <= draft.wake:
         return slot
     draft.decide(WakeAt(slot=slot.key, reason=Reason.TIMER, at=draft.wake))
     return replace(slot, wake_at=draft.wake)

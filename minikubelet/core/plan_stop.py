@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from minikubelet.core.backoff import SECOND
 from minikubelet.core.commands import (
+    CLEANUP_LANE,
     SANDBOX_LANE,
     CleanUpPod,
     Reason,
@@ -17,25 +18,30 @@ from minikubelet.core.commands import (
     StopSandbox,
 )
 from minikubelet.core.draft import Draft
-from minikubelet.core.state import ContainerRecord, Ending, Generation, Stage, sidecar_names
+from minikubelet.core.state import (
+    ContainerRecord,
+    Ending,
+    Generation,
+    Pending,
+    Stage,
+    busy_lanes,
+    record_of,
+    sidecar_names,
+)
 
 
-def stop(gen: Generation, draft: Draft) -> Generation:
+def stop(gen: Generation, ending: Ending, draft: Draft) -> Generation:
     """Decide the next commands of a generation that ends."""
-    ending = gen.ending
-    if ending is None:
-        return gen
     sidecars = sidecar_names(gen)
     for record in gen.containers.values():
         if record.name not in sidecars:
             gen = stop_container(gen, record, draft, ending.reason, _grace_left(ending, draft))
-    if any(_busy(gen, name) for name in gen.containers if name not in sidecars):
+    busy = busy_lanes(gen)
+    if any(lane not in sidecars for lane in busy):
         return gen
     for name in reversed(sidecars):
-        if _busy(gen, name):
-            return stop_container(gen, gen.containers[name], draft, ending.reason, _grace_left(ending, draft))
-    if SANDBOX_LANE in gen.pending or any(_busy(gen, name) for name in gen.containers):
-        return gen
+        if name in busy:
+            return stop_container(gen, record_of(gen, name), draft, ending.reason, _grace_left(ending, draft))
     return _take_down(gen, ending, draft)
 
 
@@ -47,7 +53,7 @@ def stop_container(
         return gen
     pending = gen.pending.get(record.name)
     if pending is not None:
-        if pending.command != "StopContainer" or draft.now.at + (grace + 1) * SECOND > pending.until:
+        if not _shortened(gen, pending, draft.now.at + (grace + 1) * SECOND):
             return gen
         reason = Reason.GRACE_SHORTENED
     elif draft.held_back(gen, record.name):
@@ -64,8 +70,10 @@ def stop_container(
     return draft.issue(gen, command, *causes)
 
 
-def _busy(gen: Generation, name: str) -> bool:
-    return gen.containers[name].running or name in gen.pending
+def _shortened(gen: Generation, pending: Pending, until: int) -> bool:
+    """Whether the pod's end was hastened after this stop began, so that it would end too late."""
+    hastened = gen.ending is not None and gen.ending.seq > pending.seq
+    return hastened and pending.command == "StopContainer" and until <= pending.until
 
 
 def _grace_left(ending: Ending, draft: Draft) -> int:
@@ -80,7 +88,7 @@ def _take_down(gen: Generation, ending: Ending, draft: Draft) -> Generation:
     sandboxes = (*gen.strays, gen.sandbox.id) if gen.sandbox else gen.strays
     for sandbox_id in sandboxes:
         gen = remove_sandbox(gen, sandbox_id, ending.reason, draft)
-    if sandboxes or draft.held_back(gen, "cleanup"):
+    if sandboxes or draft.held_back(gen, CLEANUP_LANE):
         return gen
     keep = gen.reborn is not None
     command = CleanUpPod(slot=gen.slot, reason=ending.reason, uid=gen.uid, keep_definition=keep)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from minikubelet.core import lifecycle
-from minikubelet.core.backoff import CRASH_MAX, SECOND, SHOWN_AS_FAILED, next_crash_delay
+from minikubelet.core.backoff import CRASH_MAX, SECOND, SHOWN_AS_FAILED
 from minikubelet.core.commands import (
     SANDBOX_LANE,
     Reason,
@@ -23,6 +23,7 @@ from minikubelet.core.state import (
     Generation,
     Life,
     Sandbox,
+    Stage,
     init_containers,
     is_sidecar,
     main_containers,
@@ -36,7 +37,8 @@ def sync(gen: Generation, draft: Draft) -> Generation:
     """Decide the next commands of a generation that is to run."""
     reason = _over(gen, draft)
     if reason is not None:
-        return stop(lifecycle.ending(gen, reason, now=draft.now, remove=False), draft)
+        ending = lifecycle.new_ending(gen, reason, draft.now, remove=False)
+        return stop(replace(gen, ending=ending, stage=Stage.ENDING), ending, draft)
     if gen.sandbox is None or not gen.sandbox.ready:
         return _renew_sandbox(gen, draft)
     sandbox = gen.sandbox
@@ -54,7 +56,7 @@ def restart_policy(gen: Generation) -> str:
 def will_restart(gen: Generation, record: ContainerRecord) -> bool:
     """Whether the restart policy starts a container again that has ended."""
     policy = restart_policy(gen)
-    return policy == "Always" or (policy == "OnFailure" and record.exit_code != 0)
+    return record.again or policy == "Always" or (policy == "OnFailure" and record.exit_code != 0)
 
 
 def _over(gen: Generation, draft: Draft) -> Reason | None:
@@ -72,7 +74,7 @@ def finished(gen: Generation) -> bool:
     """Whether nothing of the pod is ever to be started again by its restart policy."""
     if restart_policy(gen) == "Always":
         return False
-    if any(lane in gen.pending for lane in gen.containers):
+    if any(p.command == "StartContainer" for p in gen.pending.values()):
         return False
     for container in init_containers(gen):
         record = record_of(gen, container.name)
@@ -87,7 +89,7 @@ def finished(gen: Generation) -> bool:
 
 def _lost_for_good(gen: Generation) -> bool:
     """With policy Never, a pod whose sandbox died after its containers had started is not made anew."""
-    if restart_policy(gen) != "Never" or gen.sandbox is None or gen.sandbox.ready:
+    if restart_policy(gen) != "Never" or (gen.sandbox is not None and gen.sandbox.ready):
         return False
     return any(record.attempt >= 0 for record in gen.containers.values())
 
@@ -96,9 +98,7 @@ def _renew_sandbox(gen: Generation, draft: Draft) -> Generation:
     """Start the first sandbox, or a new one once nothing runs in the one that died."""
     for record in gen.containers.values():
         gen = stop_container(gen, record, draft, Reason.SANDBOX_GONE, lifecycle.grace_of(gen))
-    if any(record.running or record.name in gen.pending for record in gen.containers.values()):
-        return gen
-    if draft.held_back(gen, SANDBOX_LANE):
+    if gen.alive or draft.held_back(gen, SANDBOX_LANE):
         return gen
     reason, cause = Reason.POD_ADDED, gen.spec_seq
     if SANDBOX_LANE in gen.retries:
@@ -180,6 +180,7 @@ def _main(gen: Generation, container: Container, sandbox: Sandbox, draft: Draft)
         if record.sandbox_id != sandbox.id:
             return stop_container(gen, record, draft, Reason.SANDBOX_GONE, lifecycle.grace_of(gen))
         if _changed(gen, record):
+            gen = with_record(gen, replace(record, again=True))
             return stop_container(gen, record, draft, Reason.CONTAINER_CHANGED, lifecycle.grace_of(gen))
         return gen
     if record.life is Life.EXITED and not (is_sidecar(container) or will_restart(gen, record)):
@@ -208,9 +209,6 @@ def _start(gen: Generation, record: ContainerRecord, sandbox: Sandbox, draft: Dr
         shown_until = record.failed_at + SHOWN_AS_FAILED
         draft.wake_by(shown_until if draft.now.at < shown_until < due else due)
         return gen
-    crashed = record.life is Life.EXITED and record.sandbox_id == sandbox.id and not record.tries
-    if crashed and not _changed(gen, record):
-        gen = with_record(gen, replace(record, delay=next_crash_delay(record.delay)))
     command = StartContainer(
         slot=gen.slot,
         reason=_why_start(gen, record, sandbox),

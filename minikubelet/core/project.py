@@ -15,7 +15,6 @@ from minikubelet.core.state import (
     Life,
     Moment,
     NodeFacts,
-    Stage,
     init_containers,
     is_sidecar,
     main_containers,
@@ -39,14 +38,13 @@ def project(gen: Generation, node: NodeFacts, now: Moment) -> PodStatus:
     runtime = node.runtime or "unknown"
     inits = tuple(container_status(gen, c, runtime, now.at, init=True) for c in init_containers(gen))
     mains = tuple(container_status(gen, c, runtime, now.at, init=False) for c in main_containers(gen))
-    phase = _phase(gen, mains)
-    deadline = gen.ending is not None and gen.ending.reason is Reason.DEADLINE_EXCEEDED
+    phase, reason, message = _verdict(gen, mains)
     addresses = _addresses(gen, node)
     return PodStatus(
         phase=phase,
-        conditions=_conditions(gen, phase, mains, now),
-        reason="DeadlineExceeded" if deadline else "",
-        message=DEADLINE_MESSAGE if deadline else "",
+        conditions=_conditions(gen, phase, (*inits, *mains), now),
+        reason=reason,
+        message=message,
         host_ip=node.node_ips[0] if node.node_ips else "",
         host_ips=tuple(HostIP(ip=ip) for ip in node.node_ips),
         pod_ip=addresses[0] if addresses else "",
@@ -66,29 +64,33 @@ def _addresses(gen: Generation, node: NodeFacts) -> tuple[str, ...]:
     return gen.sandbox.ips
 
 
+def _verdict(gen: Generation, mains: tuple[ContainerStatus, ...]) -> tuple[PodPhase, str, str]:
+    """Phase with reason and message. A pod that was told to have ended stays so."""
+    told = gen.published
+    if gen.ending is None:
+        return _phase(gen, mains), "", ""
+    if told is not None and told.phase in (PodPhase.SUCCEEDED, PodPhase.FAILED):
+        return PodPhase(told.phase), told.reason, told.message
+    if gen.alive:
+        return _phase(gen, mains), "", ""
+    if gen.ending.reason is Reason.DEADLINE_EXCEEDED:
+        return PodPhase.FAILED, "DeadlineExceeded", DEADLINE_MESSAGE
+    return _last_phase(gen, mains), "", ""
+
+
 def _phase(gen: Generation, mains: tuple[ContainerStatus, ...]) -> PodPhase:
-    if gen.ending is not None and gen.ending.reason is Reason.DEADLINE_EXCEEDED:
-        return PodPhase.FAILED
-    if gen.stage is not Stage.ACTIVE and not gen.alive:
-        return _last_phase(gen, mains)
-    started = any(s.state.running or s.state.terminated or s.last_state.terminated for s in mains)
-    if not started and _incomplete(gen):
-        return PodPhase.PENDING
-    fresh = any(s.state.waiting and not s.last_state.terminated for s in mains)
-    stopped = any(s.state.terminated or s.last_state.terminated for s in mains)
-    if fresh and not stopped:
-        return PodPhase.PENDING
-    return PodPhase.RUNNING
+    """The phase of a pod that goes on: Pending until every main container has begun once."""
+    begun = not any(s.state.waiting and not s.last_state.terminated for s in mains)
+    return PodPhase.RUNNING if begun and not _incomplete(gen) else PodPhase.PENDING
 
 
 def _last_phase(gen: Generation, mains: tuple[ContainerStatus, ...]) -> PodPhase:
     """The phase of a pod that has ended: Succeeded if every main container ended with exit code 0."""
     ends = [s.state.terminated for s in mains]
-    if mains and all(end is not None and end.exit_code == 0 for end in ends):
+    if all(end is not None and end.exit_code == 0 for end in ends):
         return PodPhase.SUCCEEDED
     ran = any(record.attempt >= 0 for record in gen.containers.values())
-    deliberate = gen.ending is not None and gen.ending.reason is Reason.POD_FINISHED
-    return PodPhase.FAILED if ran or deliberate else PodPhase.PENDING
+    return PodPhase.FAILED if ran else PodPhase.PENDING
 
 
 def _incomplete(gen: Generation) -> list[str]:
@@ -116,9 +118,10 @@ class Holds(NamedTuple):
 
 
 def _conditions(
-    gen: Generation, phase: PodPhase, mains: tuple[ContainerStatus, ...], now: Moment
+    gen: Generation, phase: PodPhase, statuses: tuple[ContainerStatus, ...], now: Moment
 ) -> tuple[PodCondition, ...]:
-    containers = _containers_ready(phase, mains)
+    once = [c.name for c in init_containers(gen) if not is_sidecar(c)]
+    containers = _containers_ready(phase, [s.name for s in statuses if not s.ready and s.name not in once])
     sandboxed = gen.sandbox is not None and gen.sandbox.ready
     found = {
         "PodReadyToStartContainers": Holds(sandboxed),
@@ -130,12 +133,11 @@ def _conditions(
     return tuple(_condition(gen, now, kind, holds) for kind, holds in found.items())
 
 
-def _containers_ready(phase: PodPhase, mains: tuple[ContainerStatus, ...]) -> Holds:
+def _containers_ready(phase: PodPhase, unready: list[str]) -> Holds:
     if phase is PodPhase.SUCCEEDED:
         return Holds(holds=False, reason="PodCompleted")
     if phase is PodPhase.FAILED:
         return Holds(holds=False, reason="PodFailed")
-    unready = [s.name for s in mains if not s.ready]
     if not unready:
         return Holds(holds=True)
     message = f"containers with unready status: [{' '.join(unready)}]"

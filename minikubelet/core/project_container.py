@@ -8,7 +8,7 @@ Belongs here: waiting, running, terminated and their reasons. May not be here: t
 from __future__ import annotations
 
 from minikubelet.core.backoff import SECOND, SHOWN_AS_FAILED
-from minikubelet.core.plan_sync import due_at, restart_policy
+from minikubelet.core.plan_sync import due_at, will_restart
 from minikubelet.core.state import (
     ContainerRecord,
     Generation,
@@ -18,6 +18,7 @@ from minikubelet.core.state import (
     is_sidecar,
     record_of,
 )
+from minikubelet.model.ids import split_slot
 from minikubelet.model.pod import Container
 from minikubelet.model.status import (
     ContainerState,
@@ -58,9 +59,8 @@ def _state(
     waiting = _waiting(gen, container, record, at, init=init)
     if waiting is not None:
         return ContainerState(waiting=waiting)
-    ended = record.ended()
-    if record.life is Life.EXITED and ended is not None:
-        return ContainerState(terminated=_terminated(ended, runtime))
+    if record.life is Life.EXITED:
+        return ContainerState(terminated=_terminated(record.end(), runtime))
     reason = "PodInitializing" if gen.pod and gen.pod.spec.init_containers else "ContainerCreating"
     return ContainerState(waiting=ContainerStateWaiting(reason=reason))
 
@@ -72,7 +72,7 @@ def _waiting(
     if gen.stage is not Stage.ACTIVE:
         return None
     if record.tries and record.waiting_reason:
-        return _failed_start(record, at)
+        return _failed_start(container, record, at)
     if record.life is not Life.EXITED or not _comes_again(gen, container, record, init=init):
         return None
     due = due_at(gen, record)
@@ -80,24 +80,25 @@ def _waiting(
         return None
     if record.waiting_reason and at < record.failed_at + SHOWN_AS_FAILED:
         return ContainerStateWaiting(reason=record.waiting_reason, message=record.waiting_message)
-    name = gen.pod.metadata.name if gen.pod else ""
     wait = _spell((due - record.finished_at) // SECOND)
-    message = f"back-off {wait} restarting failed container={container.name} pod={name}"
+    namespace, name = split_slot(gen.slot)
+    pod = f"{name}_{namespace}({gen.uid})"
+    message = f"back-off {wait} restarting failed container={container.name} pod={pod}"
     return ContainerStateWaiting(reason="CrashLoopBackOff", message=message)
 
 
-def _failed_start(record: ContainerRecord, at: int) -> ContainerStateWaiting:
-    if record.waiting_reason == "ErrImagePull" and at >= record.failed_at + SHOWN_AS_FAILED:
-        message = f"Back-off pulling image: {record.waiting_message}"
+def _failed_start(container: Container, record: ContainerRecord, at: int) -> ContainerStateWaiting:
+    reason, message = record.waiting_reason, record.waiting_message
+    if reason == "ErrImagePull" and at >= record.failed_at + SHOWN_AS_FAILED:
+        message = f'Back-off pulling image "{container.image}": {reason}: {message}'
         return ContainerStateWaiting(reason="ImagePullBackOff", message=message)
-    return ContainerStateWaiting(reason=record.waiting_reason, message=record.waiting_message)
+    return ContainerStateWaiting(reason=reason, message=message)
 
 
 def _comes_again(gen: Generation, container: Container, record: ContainerRecord, *, init: bool) -> bool:
-    if init and not is_sidecar(container):
-        return record.exit_code != 0 and restart_policy(gen) != "Never"
-    policy = "Always" if is_sidecar(container) else restart_policy(gen)
-    return policy == "Always" or (policy == "OnFailure" and record.exit_code != 0)
+    if is_sidecar(container):
+        return True
+    return will_restart(gen, record) and not (init and record.exit_code == 0)
 
 
 def _last_state(state: ContainerState, record: ContainerRecord, runtime: str) -> ContainerState:

@@ -6,14 +6,15 @@ Belongs here: the classification by requests and limits. May not be here: what a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 
 from minikubelet.model.pod import Pod
+from minikubelet.model.podquantity import parse_quantity
 
 GUARANTEED = "Guaranteed"
 BURSTABLE = "Burstable"
 BEST_EFFORT = "BestEffort"
 _COUNTED = ("cpu", "memory")
-_ZERO = ("", "0", "0m", "0Mi", "0Gi", "0Ki", "0M", "0G", "0k", "0.0")
 
 
 def qos_class(pod: Pod) -> str:
@@ -30,5 +31,14 @@ def qos_class(pod: Pod) -> str:
     return GUARANTEED if exact else BURSTABLE
 
 
-def _counted(resources: Mapping[str, object]) -> dict[str, str]:
-    return {name: str(resources[name]) for name in _COUNTED if str(resources.get(name, "")) not in _ZERO}
+def _counted(resources: Mapping[str, str]) -> dict[str, Fraction]:
+    amounts = {name: _amount(resources[name]) for name in _COUNTED if name in resources}
+    return {name: amount for name, amount in amounts.items() if amount}
+
+
+def _amount(quantity: str) -> Fraction:
+    """A quantity's amount; one that cannot be read asks for nothing, its refusal is not this function's."""
+    try:
+        return parse_quantity(quantity)
+    except ValueError:
+        return Fraction(0)

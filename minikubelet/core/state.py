@@ -42,7 +42,7 @@ class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def all_synced(self) -> bool:
         """Whether every source has given its first full list."""
-        return len(self.synced) >= len(self.sources)
+        return all(source in self.synced for source in self.sources)
 
 
 class Life(Enum):
@@ -70,6 +70,8 @@ class ContainerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `attempt` counts restarts and is -1 before the first instance. `delay` is the back-off in force after
     the next exit; `tries` counts starts that failed in a row and `retry_at` ends the wait after them.
     `touched` is the seq of the event that told of the current state, `dead` are older instances to remove.
+    All that is known is as of the seq `as_of`: an observation begun before says nothing new. `again`: it is
+    stopped only to be started anew, whatever the restart policy says.
     """
 
     name: str
@@ -93,19 +95,23 @@ class ContainerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     waiting_reason: str = ""
     waiting_message: str = ""
     touched: int = 0
+    as_of: int = 0
+    again: bool = False
 
     @property
     def running(self) -> bool:
         """Whether the current instance runs, as far as is known."""
         return self.life is Life.RUNNING
 
-    def ended(self) -> Termination | None:
-        """The current instance's end, if it has ended."""
-        if self.life is not Life.EXITED:
-            return self.previous
+    def end(self) -> Termination:
+        """How the current instance ended."""
         return Termination(
             self.id, self.exit_code, self.reason, self.message, self.started_at, self.finished_at
         )
+
+    def ended(self) -> Termination | None:
+        """The last end that is known: of the current instance, if it has ended, or of the one before."""
+        return self.end() if self.life is Life.EXITED else self.previous
 
 
 class Sandbox(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -126,6 +132,8 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     until: int = 0
     """when the grace period of a StopContainer ends"""
     attempt: int = 0
+    target: str = ""
+    """the container of a StopContainer, the sandbox of a StartContainer"""
 
 
 class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -184,6 +192,8 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     sandbox: Sandbox | None = None
     sandbox_attempt: int = -1
     strays: tuple[str, ...] = ()
+    as_of: int = 0
+    """the seq as of which its sandboxes are known: an observation begun before says nothing of them"""
     containers: dict[str, ContainerRecord] = {}
     pending: dict[str, Pending] = {}
     retries: dict[str, Retry] = {}
@@ -197,12 +207,17 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def alive(self) -> bool:
         """Whether anything of it runs or is being started: what a successor has to wait for."""
-        if any(record.running for record in self.containers.values()):
-            return True
-        return any(p.command in _LIVE_COMMANDS for p in self.pending.values())
+        return bool(busy_lanes(self))
 
 
-_LIVE_COMMANDS = ("StartSandbox", "StartContainer", "StopContainer")
+_BUSY = ("StartSandbox", "StopSandbox", "StartContainer", "StopContainer")
+
+
+def busy_lanes(generation: Generation) -> tuple[str, ...]:
+    """The containers that run or are being started or stopped, and the sandbox's lane likewise."""
+    running = (record.name for record in generation.containers.values() if record.running)
+    under_way = (lane for lane, pending in generation.pending.items() if pending.command in _BUSY)
+    return tuple(dict.fromkeys((*running, *under_way)))
 
 
 class Mirror(msgspec.Struct, frozen=True, omit_defaults=True):

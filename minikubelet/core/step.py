@@ -18,6 +18,7 @@ from minikubelet.core.events import (
     SlotEvent,
     SourceSynced,
 )
+from minikubelet.core.merge import comes_back
 from minikubelet.core.plan import plan
 from minikubelet.core.state import Generation, Moment, NodeFacts, Slot
 
@@ -56,7 +57,9 @@ def step_slot_for_node(
     if isinstance(event, SourceSynced):
         for gen in slot.generations:
             if gen.uid in event.present and not gen.offered:
-                slot = slot.put(replace(gen, offered=True, source=gen.source or event.source))
+                reborn = now.seq if comes_back(gen) else None
+                source = gen.source or event.source
+                slot = slot.put(replace(gen, offered=True, source=source, reborn=reborn))
     return plan(slot, node, now)
 
 
