@@ -72,18 +72,25 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     dispatcher: Dispatcher
     observer: Observer
     timers: Timers
-    journal: Journal
     intake: Intake
     view: AgentView
     health: Health
+
+
+class History(msgspec.Struct, frozen=True):
+    """The open journal, the state it leads to, the events that took, and what was wrong with it."""
+
+    journal: Journal
+    reducer: Reducer
+    boot: str
+    events: int
     damage: tuple[str, ...]
-    recovered: int
 
 
-def open_journal(plan: AgentPlan, boot: str) -> tuple[Journal, Reducer, tuple[str, ...], int]:
-    """The journal, the state it leads to, what was wrong with it, and the events it took; StartFault."""
+def open_history(plan: AgentPlan, clock: Clock) -> History:
+    """Open the journal and fold it; raises StartFault where another agent holds it."""
+    boot = f"{os.getpid()}-{clock.now()}"
     journal = plan.settings.agent.journal
-    limits = Retention(journal.max_size, int(journal.max_age), journal.segment_size)
     try:
         opened = DiskJournal.open(
             plan.places.journal,
@@ -92,19 +99,19 @@ def open_journal(plan: AgentPlan, boot: str) -> tuple[Journal, Reducer, tuple[st
             core_version=CORE_VERSION,
             schema_hash=schema_hash(),
             settings={"staticPodNamespace": plan.settings.agent.static_pod_namespace},
-            limits=limits,
+            limits=Retention(journal.max_size, int(journal.max_age), journal.segment_size),
         )
     except JournalLockedError as error:
         raise StartFault(str(error)) from error
     recovered = recover(opened)
-    return opened.journal, recovered.reducer, recovered.damage, recovered.events
+    return History(opened.journal, recovered.reducer, boot, recovered.events, recovered.damage)
 
 
-def assemble(plan: AgentPlan, runtime: Runtime, reports: Reports, vault: Vault, clock: Clock) -> Parts:
-    """Put a life together; nothing runs yet. Raises StartFault."""
-    outbox = reports.outbox
-    boot = f"{os.getpid()}-{clock.now()}"
-    journal, reducer, damage, recovered = open_journal(plan, boot)
+def assemble(
+    plan: AgentPlan, history: History, runtime: Runtime, reports: Reports, vault: Vault, *, clock: Clock
+) -> Parts:
+    """Put a life together; nothing runs yet."""
+    outbox, reducer, journal = reports.outbox, history.reducer, history.journal
     inbox = Inbox()
     observer = Observer(runtime, clock, StateView(reducer), inbox.put)
     timers = Timers(clock, inbox.put)
@@ -118,21 +125,16 @@ def assemble(plan: AgentPlan, runtime: Runtime, reports: Reports, vault: Vault, 
         reports.seen(event, decisions)
         relook.seen(seq, event)
 
-    loop = Loop(reducer, journal, inbox, clock, dispatch=dispatcher.dispatch, seen=seen)
     health = Health(observer, journal, runtime)
-    view = AgentView(plan, reducer, health=health, intake=intake, outbox=outbox)
-    inbox.put(_started(plan, boot, runtime))
+    inbox.put(_started(plan, history.boot, runtime))
     return Parts(
-        loop=loop,
+        loop=Loop(reducer, journal, inbox, clock, dispatch=dispatcher.dispatch, seen=seen),
         dispatcher=dispatcher,
         observer=observer,
         timers=timers,
-        journal=journal,
         intake=intake,
-        view=view,
         health=health,
-        damage=damage,
-        recovered=recovered,
+        view=AgentView(plan, reducer, health=health, intake=intake, outbox=outbox),
     )
 
 

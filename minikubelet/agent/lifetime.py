@@ -17,7 +17,7 @@ import structlog
 
 from minikubelet.agent.agentlogging import configure_logging
 from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream, make_plan
-from minikubelet.agent.assembly import Parts, assemble
+from minikubelet.agent.assembly import History, Parts, assemble, open_history
 from minikubelet.agent.livetable import LiveTable
 from minikubelet.agent.locallogs import log_handler
 from minikubelet.agent.reports import Reports
@@ -63,13 +63,14 @@ async def _live(plan: AgentPlan) -> int:
     vault.load()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(runtime.aclose)
+        history = open_history(plan, clock)
+        stack.push_async_callback(history.journal.close)
         client = await stack.enter_async_context(reach_api(plan, log_handler(plan.places.logs)))
         reports = Reports(plan, client, vault, clock)
-        parts = assemble(plan, runtime, reports, vault, clock)
-        stack.push_async_callback(parts.journal.close)
+        parts = assemble(plan, history, runtime, reports, vault, clock=clock)
         stack.callback(parts.timers.cancel_all)
         await stack.enter_async_context(_local(plan, parts))
-        _announce(plan, parts)
+        _announce(plan, history)
         await _until(stopping, _tasks(plan, parts, reports, client, vault))
     _log.info("stopped; containers go on")
     return 0
@@ -110,10 +111,10 @@ async def _local(plan: AgentPlan, parts: Parts) -> AsyncIterator[None]:
         raise StartFault(f"the socket {plan.places.socket} cannot be made: {error}") from error
 
 
-def _announce(plan: AgentPlan, parts: Parts) -> None:
-    for sentence in parts.damage:
+def _announce(plan: AgentPlan, history: History) -> None:
+    for sentence in history.damage:
         _log.warning("journal", found=sentence)
-    _log.info("journal", path=str(plan.places.journal), events=parts.recovered)
+    _log.info("journal", path=str(plan.places.journal), events=history.events)
     _log.info("manifests", path=str(plan.places.manifests) if plan.places.manifests else "none")
     _log.info("container logs", path=str(plan.places.logs))
     if plan.upstream is Upstream.EMBEDDED:
