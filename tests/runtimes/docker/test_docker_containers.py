@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from minikubelet.ports.runtimeport import (
+    Mount,
     Resources,
     RuntimeFault,
     Security,
@@ -87,13 +88,18 @@ def test_users_capabilities_and_a_read_only_root(world: DockerWorld) -> None:
 
 
 def test_a_container_over_its_memory_is_oom_killed(world: DockerWorld) -> None:
+    """It grows only after its start has returned: an engine on cgroup v1 watches for OOM from then on."""
     config = sandbox_of(world)
-    spec = container_of(world, config, ("tail", "-c", "80000000", "/dev/zero"))
+    script = f"until [ -e {world.directory}/go ]; do sleep 0.05; done; exec tail -c 80000000 /dev/zero"
+    mounts = (Mount(world.directory, str(world.directory)),)
+    spec = container_of(world, config, world.shell(script), mounts=mounts)
     spec = msgspec.structs.replace(spec, resources=Resources(memory_limit=8 << 20))
 
     async def main() -> None:
         async with connected(world.driver()) as runtime:
-            found = await exited(runtime, await started(runtime, await runtime.run_pod_sandbox(config), spec))
+            container_id = await started(runtime, await runtime.run_pod_sandbox(config), spec)
+            (world.directory / "go").touch()
+            found = await exited(runtime, container_id)
             assert (found.reason, found.exit_code) == ("OOMKilled", 137)
 
     go(main)
