@@ -19,7 +19,7 @@ from minikubelet.model.ids import PodUid
 from minikubelet.model.observed import ObservedContainer, ObservedPod
 from minikubelet.ports.runtimeport import ContainerConfig, RuntimeFault, SandboxConfig
 from minikubelet.runtimes.process import processpolicy, processrecords, proctable, shimspec
-from minikubelet.runtimes.process.processrecords import ContainerRecord, SandboxRecord, ShimState
+from minikubelet.runtimes.process.processrecords import ContainerRecord, Record, SandboxRecord, ShimState
 from minikubelet.runtimes.process.processwatch import supervised
 
 _RECORDS = (processrecords.SANDBOX, processrecords.CONTAINER)
@@ -132,9 +132,8 @@ class ProcessStore:
 
     def containers_of(self, record: SandboxRecord) -> list[ContainerRecord]:
         """All containers in a sandbox, by id."""
-        paths = sorted((self.base / record.uid).glob(f"*/{processrecords.CONTAINER}"))
-        found = [processrecords.read_record(path, ContainerRecord) for path in paths]
-        return [each for each in found if each is not None and each.sandbox_id == record.id]
+        found = _records(self.base / record.uid, processrecords.CONTAINER, ContainerRecord)
+        return [each for each in found if each.sandbox_id == record.id]
 
     def remove(self, path: Path) -> None:
         """Remove a sandbox's or container's directory; with a pod's last one, all that crashes left of it."""
@@ -142,18 +141,15 @@ class ProcessStore:
             (path / shimspec.WORK / "work").chmod(0o700)  # an overlay leaves it without permissions
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(path)
-        if not any(list(path.parent.glob(f"*/{record}")) for record in _RECORDS):
+        if not any((place / record).exists() for place in _places(path.parent) for record in _RECORDS):
             shutil.rmtree(path.parent, ignore_errors=True)
 
     def _pod(self, path: Path) -> ObservedPod | None:
-        boxes = [processrecords.read_record(file, SandboxRecord) for file in path.glob("*/sandbox.json")]
-        sandboxes = [record for record in boxes if record is not None]
+        sandboxes = _records(path, processrecords.SANDBOX, SandboxRecord)
         if not sandboxes:
             return None
-        created = [
-            processrecords.read_record(file, ContainerRecord) for file in path.glob("*/container.json")
-        ]
-        looks = [self.look(record.id) for record in created if record is not None]
+        created = _records(path, processrecords.CONTAINER, ContainerRecord)
+        looks = [self.look(record.id) for record in created]
         containers = [found for found in looks if found is not None]
         sandboxes.sort(key=lambda each: -each.attempt)
         containers.sort(key=lambda each: (-each.attempt, each.name))
@@ -182,9 +178,23 @@ class ProcessStore:
             reason="Error",
             message="its supervisor was killed" if same_boot else "the machine was restarted",
         )
-        if path.exists():
+        with contextlib.suppress(FileNotFoundError):  # it is being removed
             processrecords.write_record(path / shimspec.STATE, lost)
         return lost
+
+
+def _places(pod: Path) -> list[Path]:
+    """The directories of a pod in order of names; none when it has just been removed."""
+    try:
+        return sorted(pod.iterdir())
+    except OSError:
+        return []
+
+
+def _records(pod: Path, file: str, kind: type[Record]) -> list[Record]:
+    """The records of that name in a pod's directories; what is removed meanwhile is left out."""
+    read = (processrecords.read_record(place / file, kind) for place in _places(pod))
+    return [record for record in read if record is not None]
 
 
 def kill_marked(path: Path) -> None:
