@@ -19,6 +19,7 @@ def add_parsers(subparsers: Any) -> None:
     _replay(subparsers)
     _why(subparsers)
     _why_not(subparsers)
+    _timeline(subparsers)
 
 
 def _command(subparsers: Any, name: str, handler: str, text: str) -> argparse.ArgumentParser:
@@ -85,4 +86,21 @@ def _why_not(subparsers: Any) -> None:
     )
     parser.add_argument("action", choices=("start", "restart", "ready", "delete"))
     parser.add_argument("--at", metavar="SEQ|TIME", help=f"as things stood then: {_MOMENT}")
+    _journal(parser)
+
+
+def _timeline(subparsers: Any) -> None:
+    text = "what happened and what was decided, in order: text, JSON, an HTML page or a Perfetto trace"
+    parser = _command(subparsers, "timeline", "timelinecommand:run", text)
+    parser.add_argument("--pod", metavar="POD", help="of one pod, and of the node")
+    parser.add_argument("--container", metavar="NAME", help="of one container")
+    parser.add_argument(
+        "--kind", action="append", metavar="KIND", help="PodSet, StartContainer …; repeatable"
+    )
+    since = f"from then on: {_MOMENT}, or 10m: the last ten minutes"
+    parser.add_argument("--since", metavar="WHEN", help=since)
+    parser.add_argument("--until", metavar="WHEN", help="up to then; as --since")
+    parser.add_argument("--html", metavar="FILE", help="write one self-contained page")
+    parser.add_argument("--perfetto", metavar="FILE", help="write a trace for ui.perfetto.dev")
+    _output(parser, "text", "json")
     _journal(parser)

@@ -76,7 +76,7 @@ def nodes_of(reader: JournalReader) -> list[str]:
 
 def slots_of(reader: JournalReader) -> list[str]:
     """Every pod that occurs, in its records or in the state it begins with."""
-    found = {slot.key: None for slot in _first_state(reader)}
+    found = {slot.key: None for slot in first_state(reader)}
     return list(dict.fromkeys((*found, *(brief_of(r.body).slot for r in reader.records()))))
 
 
@@ -84,7 +84,7 @@ def load(reader: JournalReader, name: str) -> Tale:
     """The tale of the pod that `name` means; raises ReplayError where there is none."""
     nodes = nodes_of(reader)
     wanted = readings(name)
-    state = _first_state(reader)
+    state = first_state(reader)
     slots: dict[str, None] = {slot.key: None for slot in state}
     kept: list[Entry] = []
     first, last = 0, 0
@@ -121,7 +121,8 @@ def containers_of(tale: Tale) -> list[str]:
     return list(names)
 
 
-def _first_state(reader: JournalReader) -> Iterable[Slot]:
+def first_state(reader: JournalReader) -> Iterable[Slot]:
+    """The pods of the state that a history begins with; none where it begins empty."""
     snapshot = next(reader.snapshots(), None)
     try:
         return state_of(snapshot).slots if snapshot else ()

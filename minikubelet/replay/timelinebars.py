@@ -1,0 +1,98 @@
+"""Bars of a timeline: which phase a pod or a container was in, from when to when.
+
+Belongs here: phases from the statuses that were decided. May not be here: drawing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from minikubelet.core import commands as c
+from minikubelet.core import events as e
+from minikubelet.core.state import Slot
+from minikubelet.model.status import ContainerStatus, PodStatus
+from minikubelet.replay.timelinerows import Row
+
+
+class Bar(NamedTuple):
+    """One phase of a lane: `look` is pending, waiting, unready, running, ended or failed."""
+
+    slot: str
+    container: str
+    begins: int
+    ends: int
+    look: str
+    label: str
+
+
+class Bars:
+    """Takes rows in and keeps the bars; a lane is a (slot, container), its container empty for the pod."""
+
+    def __init__(self, before: Iterable[Slot] = ()) -> None:
+        self._open: dict[tuple[str, str], tuple[int, str, str]] = {}
+        self._done: list[Bar] = []
+        self._uids: dict[str, str] = {}
+        self._before = [(s.key, g.uid, g.published) for s in before for g in s.generations if g.published]
+        self._now = 0
+
+    def take(self, row: Row) -> None:
+        """Take the next row in."""
+        self._now = row.at
+        before, self._before = self._before, []
+        for slot, uid, status in before:
+            self._status(slot, uid, status)
+        if isinstance(row.body, c.PublishStatus):
+            self._status(row.slot, row.uid, row.body.status)
+        elif isinstance(row.body, e.PodCleanedUp) and self._uids.get(row.slot) == row.uid:
+            for lane in [lane for lane in self._open if lane[0] == row.slot]:
+                self._close(lane)
+
+    def all(self) -> list[Bar]:
+        """The bars so far; those that are open end with the last row."""
+        still = [
+            Bar(*lane, begins, self._now, look, label) for lane, (begins, look, label) in self._open.items()
+        ]
+        return [*self._done, *still]
+
+    def _status(self, slot: str, uid: str, status: PodStatus) -> None:
+        self._uids[slot] = uid
+        self._phase((slot, ""), *_of_pod(status))
+        for one in (*status.init_container_statuses, *status.container_statuses):
+            self._phase((slot, one.name), *_of_container(one))
+
+    def _phase(self, lane: tuple[str, str], look: str, label: str) -> None:
+        known = self._open.get(lane)
+        if known is not None and known[1:] == (look, label):
+            return
+        self._close(lane)
+        self._open[lane] = (self._now, look, label)
+
+    def _close(self, lane: tuple[str, str]) -> None:
+        known = self._open.pop(lane, None)
+        if known is not None:
+            begins, look, label = known
+            self._done.append(Bar(*lane, begins, self._now, look, label))
+
+
+def _of_pod(status: PodStatus) -> tuple[str, str]:
+    if status.phase == "Running":
+        ready = any(one.type == "Ready" and one.status == "True" for one in status.conditions)
+        return ("running", "Running, ready") if ready else ("unready", "Running, not ready")
+    look = {"Pending": "pending", "Succeeded": "ended", "Failed": "failed"}.get(status.phase, "waiting")
+    return look, status.phase + (f" {status.reason}" if status.reason else "")
+
+
+def _of_container(status: ContainerStatus) -> tuple[str, str]:
+    state = status.state
+    if state.running is not None:
+        return "running", "running" if status.ready or not status.started else "running, not ready"
+    if state.terminated is not None:
+        ended = state.terminated
+        return (
+            "ended" if ended.exit_code == 0 else "failed",
+            f"exit {ended.exit_code} {ended.reason}".rstrip(),
+        )
+    reason = state.waiting.reason if state.waiting is not None else ""
+    troubled = "BackOff" in reason or "Err" in reason
+    return "failed" if troubled else "waiting", reason or "waiting"

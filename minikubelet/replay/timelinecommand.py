@@ -1,0 +1,110 @@
+"""`minikubelet timeline`: what happened and what was decided, in order: text, JSON, a page, or a trace.
+
+Belongs here: the command, and the text. May not be here: pages and traces.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from minikubelet.replay.replayerrors import NEGATIVE, OK, command
+from minikubelet.replay.replaymoments import clock
+from minikubelet.replay.replaypaint import Paint, say
+from minikubelet.replay.replaytale import first_state, journal_of, nodes_of
+from minikubelet.replay.timelinebars import Bars
+from minikubelet.replay.timelinepage import write_page
+from minikubelet.replay.timelineperfetto import write_trace
+from minikubelet.replay.timelinerows import Row, filter_of, nothing, overview, rows
+
+_WIDEST_POD = 36
+
+
+@command
+def run(options: argparse.Namespace) -> int:
+    """Show a timeline; 1 where no record passes the filters."""
+    reader = journal_of(options)
+    found = overview(reader)
+    wanted = filter_of(options, reader, found)
+    passing = rows(reader, wanted)
+    shown = 0
+    if options.html or options.perfetto:
+        kept = list(passing)
+        shown = len(kept)
+        if kept:
+            bars = Bars(slot for slot in first_state(reader) if wanted.slot in ("", slot.key))
+            for row in kept:
+                bars.take(row)
+            node = ", ".join(nodes_of(reader))
+            if options.html:
+                write_page(Path(options.html), node, kept, bars)
+                sys.stderr.write(f"{options.html}: {shown:,} records; open it in a browser\n")
+            if options.perfetto:
+                write_trace(Path(options.perfetto), node, kept, bars)
+                sys.stderr.write(f"{options.perfetto}: {shown:,} records; open it at ui.perfetto.dev\n")
+    elif options.output == "json":
+        shown = as_json(passing)
+    else:
+        pods = [wanted.slot] if wanted.slot else list(found.slots)
+        shown = as_text(passing, min(_WIDEST_POD, max(map(len, pods), default=4)))
+    for sentence in reader.damage:
+        sys.stderr.write(f"damage: {sentence}\n")
+    if not shown:
+        sys.stderr.write(f"minikubelet: {nothing(found, wanted)}\n")
+    return OK if shown else NEGATIVE
+
+
+def as_text(passing: Iterable[Row], width: int) -> int:
+    """Aligned lines with times relative to the first; decisions are marked with an arrow."""
+    paint = Paint(sys.stdout)
+    start, shown = 0, 0
+    for row in passing:
+        if not shown:
+            start = row.at
+            say(f"times are relative to {clock(start)} UTC; → marks a decision, (n) its causes")
+        shown += 1
+        pod = row.slot if len(row.slot) <= width else f"…{row.slot[1 - width :]}"
+        mark = "→" if row.decision else "·"
+        causes = f"  ({' '.join(map(str, row.causes))})" if row.causes else ""
+        line = f"{relative(row.at - start):>14}  {row.seq:>8} {mark} {pod or '-':<{width}}"
+        text = paint.strong(row.text) if row.decision else row.text
+        say(f"{line}  {text}{paint.faint(causes)}")
+    return shown
+
+
+def relative(microseconds: int) -> str:
+    """`+1:02:03.456`, to the millisecond, aligned where it is right-justified."""
+    ms = microseconds // 1000
+    seconds, rest = divmod(abs(ms), 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    sign = "-" if ms < 0 else "+"
+    big = f"{hours}:{minutes:02}:" if hours else f"{minutes}:" if minutes else ""
+    return f"{sign}{big}{seconds:0{2 if big else 1}}.{rest:03}"
+
+
+def as_json(passing: Iterable[Row]) -> int:
+    """One JSON array, an object a line."""
+    shown = 0
+    for row in passing:
+        item = {
+            "seq": row.seq,
+            "at": row.at,
+            "time": clock(row.at).replace(" ", "T") + "Z",
+            "type": "decision" if row.decision else "event",
+            "kind": row.kind,
+            "pod": row.slot,
+            "uid": row.uid,
+            "container": row.container,
+            "text": row.text,
+            "causes": row.causes,
+            "record": row.raw,
+        }
+        say(("," if shown else "[") + msgspec.json.encode(item).decode())
+        shown += 1
+    say("]" if shown else "[]")
+    return shown

@@ -1,0 +1,188 @@
+"""Rows of a timeline: each record with its time, pod, container and a sentence, and those asked for.
+
+Belongs here: reading and filtering. May not be here: how rows are shown (`timelinetext`, `timelinepage`,
+`timelineperfetto`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from minikubelet.core import commands as c
+from minikubelet.core import events as e
+from minikubelet.journal.journalreader import JournalReader
+from minikubelet.ports.journalport import Record, RecordKind
+from minikubelet.replay.podnaming import choose, resolve, suggestions
+from minikubelet.replay.replayerrors import ReplayError
+from minikubelet.replay.replayhistory import brief_of
+from minikubelet.replay.replaymoments import Moment, clock, duration, parse_moment, span
+from minikubelet.replay.replaytale import first_state, nodes_of
+from minikubelet.replay.sentences import of_command, of_event, of_reason
+from minikubelet.wire.records import UnknownRecord, decode_command, decode_event
+
+
+class Row(NamedTuple):
+    """One record as a timeline shows it; `slot` empty: of the node; `decision`: a command."""
+
+    seq: int
+    at: int
+    decision: bool
+    kind: str
+    slot: str
+    uid: str
+    container: str
+    text: str
+    causes: tuple[int, ...]
+    body: c.AnyCommand | e.AnyEvent | None
+    raw: msgspec.Raw
+
+
+class Overview(msgspec.Struct):
+    """What occurs in a history: pods with their containers, kinds, and its first and last moment."""
+
+    slots: dict[str, dict[str, None]] = {}
+    kinds: dict[str, None] = {}
+    first_at: int = 0
+    last_at: int = 0
+    records: int = 0
+
+
+class _Names(msgspec.Struct):
+    kind: str
+    slot: str = ""
+    container: str = ""
+
+
+_names_of = msgspec.json.Decoder(_Names).decode
+
+
+def overview(reader: JournalReader) -> Overview:
+    """Look once through a history for what it names."""
+    found = Overview()
+    for slot in first_state(reader):
+        found.slots[slot.key] = {name: None for gen in slot.generations for name in gen.containers}
+    for record in reader.records():
+        names = _names_of(record.body)
+        found.kinds[names.kind] = None
+        found.first_at = found.first_at or record.at
+        found.last_at = record.at
+        found.records += 1
+        if names.slot:
+            containers = found.slots.setdefault(names.slot, {})
+            if names.container:
+                containers[names.container] = None
+    return found
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which rows are asked for; what is empty asks for all."""
+
+    slot: str = ""
+    container: str = ""
+    kinds: tuple[str, ...] = ()
+    since: Moment | None = None
+    until: Moment | None = None
+
+    def wants(self, record: Record, kind: str, slot: str) -> bool:
+        """Whether a record passes; the container is looked at in the row."""
+        if self.kinds and kind not in self.kinds:
+            return False
+        if self.slot and slot not in ("", self.slot):
+            return False
+        if self.since is not None and _before(self.since, record):
+            return False
+        return self.until is None or not self.until.behind(record.seq, record.at)
+
+
+def _before(moment: Moment, record: Record) -> bool:
+    return (moment.seq is not None and record.seq < moment.seq) or (
+        moment.at is not None and record.at < moment.at
+    )
+
+
+def filter_of(options: argparse.Namespace, reader: JournalReader, found: Overview) -> Filter:
+    """The filter of a command line; raises ReplayError for what does not occur, saying what does."""
+    slot = container = ""
+    if options.pod:
+        slot, container = resolve(options.pod, found.slots, nodes_of(reader))
+    container = options.container or container
+    if container:
+        pods = [slot] if slot else list(found.slots)
+        container = choose(container, dict.fromkeys(n for pod in pods for n in found.slots[pod]), "container")
+    kinds = tuple(choose(kind, found.kinds, "kind") for kind in options.kind or ())
+    moments = [_moment(text, found) if text else None for text in (options.since, options.until)]
+    return Filter(slot, container, kinds, *moments)
+
+
+def _moment(text: str, found: Overview) -> Moment:
+    """A moment, or a duration before the history's end."""
+    try:
+        return Moment(at=found.last_at - duration(text))
+    except ReplayError:
+        return parse_moment(text)
+
+
+def rows(reader: JournalReader, wanted: Filter) -> Iterator[Row]:
+    """The rows that a filter lets through, in order."""
+    for record in reader.records():
+        brief = brief_of(record.body)
+        if not wanted.wants(record, brief.kind, brief.slot):
+            continue
+        row = row_of(record)
+        if not wanted.container or _about(row, wanted.container):
+            yield row
+
+
+def _about(row: Row, container: str) -> bool:
+    pod = getattr(row.body, "pod", None)
+    return row.container == container or any(one.name == container for one in getattr(pod, "containers", ()))
+
+
+def row_of(record: Record) -> Row:
+    """A record as a row; one that this version cannot read says so in its text."""
+    decision = record.kind is RecordKind.COMMAND
+    try:
+        body = decode_command(record.body) if decision else decode_event(record.body)
+    except UnknownRecord as error:
+        brief = brief_of(record.body)
+        return Row(
+            record.seq, record.at, decision, brief.kind, brief.slot, brief.uid, "", str(error),
+            record.causes, None, record.body,
+        )  # fmt: skip
+    return Row(
+        record.seq,
+        record.at,
+        decision,
+        type(body).__name__,
+        str(getattr(body, "slot", "")),
+        str(getattr(body, "uid", "") or getattr(getattr(body, "pod", None), "uid", "")),
+        str(getattr(body, "container", "")),
+        sentence_of(body, record.at),
+        record.causes,
+        body,
+        record.body,
+    )
+
+
+def sentence_of(body: c.AnyCommand | e.AnyEvent, at: int) -> str:
+    """What a record tells, with the reason of a decision."""
+    if not isinstance(body, c.Command):
+        return of_event(body)
+    if isinstance(body, c.WakeAt):
+        return f"wait until {clock(body.at)} ({span(body.at - at)})"
+    if isinstance(body, c.PublishStatus):
+        return of_command(body)
+    return f"{of_command(body)}, because {of_reason(body.reason)}"
+
+
+def nothing(found: Overview, wanted: Filter) -> str:
+    """What to say where no row passes."""
+    if not found.records:
+        return "the journal holds no records"
+    said = f"it reaches from {clock(found.first_at)} to {clock(found.last_at)} UTC"
+    what = f" of {wanted.slot}" if wanted.slot else ""
+    return f"nothing{what} passes these filters; {said}; {suggestions('', found.kinds, 'kinds')}"
