@@ -6,6 +6,7 @@ Belongs here: what makes two differences the same, and how groups are told. May 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -28,11 +29,18 @@ class Group(msgspec.Struct):
     example: list[str] = []
 
 
-def grouped(divergences: Iterable[Divergence]) -> list[Group]:
+class Words(NamedTuple):
+    """How a command is told that only one side has."""
+
+    second: str = "is decided now and was not"
+    first: str = "was decided and is not now"
+
+
+def grouped(divergences: Iterable[Divergence], words: Words | None = None) -> list[Group]:
     """The differences in groups, the most frequent first."""
     groups: dict[str, Group] = {}
     for divergence in divergences:
-        for what, pod, example in _differences(divergence):
+        for what, pod, example in _differences(divergence, words or Words()):
             group = groups.setdefault(
                 what, Group(what, first_seq=divergence.seq, first_at=divergence.at, example=example)
             )
@@ -42,21 +50,21 @@ def grouped(divergences: Iterable[Divergence]) -> list[Group]:
     return sorted(groups.values(), key=lambda group: (-group.count, group.first_seq))
 
 
-def _differences(divergence: Divergence) -> Iterable[tuple[str, str, list[str]]]:
+def _differences(divergence: Divergence, words: Words) -> Iterable[tuple[str, str, list[str]]]:
     if divergence.state:
         yield "the state at a snapshot", "", list(divergence.state)[:10]
         return
     for expected, actual in pairs(divergence):
         shown = expected or actual
         pod = str(shown.command["slot"]) if shown else ""
-        yield _what(expected, actual), pod, _example(expected, actual)
+        yield _what(expected, actual, words), pod, _example(expected, actual)
 
 
-def _what(expected: Decided | None, actual: Decided | None) -> str:
+def _what(expected: Decided | None, actual: Decided | None, words: Words) -> str:
     if expected is None and actual is not None:
-        return f"{actual.command['kind']} ({actual.command['reason']}) is decided now and was not"
+        return f"{actual.command['kind']} ({actual.command['reason']}) {words.second}"
     if actual is None and expected is not None:
-        return f"{expected.command['kind']} ({expected.command['reason']}) was decided and is not now"
+        return f"{expected.command['kind']} ({expected.command['reason']}) {words.first}"
     if expected is None or actual is None:
         return "nothing"
     fields = [change.path.partition("[")[0] for change in changes(expected.command, actual.command)]

@@ -20,6 +20,8 @@ def add_parsers(subparsers: Any) -> None:
     _why(subparsers)
     _why_not(subparsers)
     _timeline(subparsers)
+    _state(subparsers)
+    _diff(subparsers)
 
 
 def _command(subparsers: Any, name: str, handler: str, text: str) -> argparse.ArgumentParser:
@@ -103,4 +105,22 @@ def _timeline(subparsers: Any) -> None:
     parser.add_argument("--html", metavar="FILE", help="write one self-contained page")
     parser.add_argument("--perfetto", metavar="FILE", help="write a trace for ui.perfetto.dev")
     _output(parser, "text", "json")
+    _journal(parser)
+
+
+def _state(subparsers: Any) -> None:
+    text = "the pods as the agent saw them at a moment, as Kubernetes objects"
+    parser = _command(subparsers, "state", "stateview:run", text)
+    parser.add_argument("--at", metavar="SEQ|TIME", help=f"{_MOMENT}; default: the journal's end")
+    parser.add_argument("--pod", metavar="POD", help="one pod only")
+    _output(parser, "yaml", "json", "table")
+    _journal(parser)
+
+
+def _diff(subparsers: Any) -> None:
+    text = "what differs between two moments of a journal, or between the decisions of two journals"
+    parser = _command(subparsers, "diff", "historydiff:run", text)
+    parser.add_argument("journals", nargs="*", metavar="JOURNAL", help="two journals of the same events")
+    parser.add_argument("--at", nargs=2, metavar=("A", "B"), help=f"two moments of one journal: {_MOMENT}")
+    parser.add_argument("--pod", metavar="POD", help="one pod only (with --at)")
     _journal(parser)

@@ -8,59 +8,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 
-import msgspec
-
-from minikubelet.core.events import ManifestsJudged
-from minikubelet.core.reducer import Reducer
 from minikubelet.core.state import Generation, Life, init_containers, main_containers, record_of
-from minikubelet.journal.journalreader import JournalReader
 from minikubelet.replay.podnaming import choose, resolve
-from minikubelet.replay.replayerrors import NEGATIVE, OK, ReplayError, command
-from minikubelet.replay.replayhistory import Head, begin, brief_of, decide, is_export, walk
-from minikubelet.replay.replaymoments import Moment, clock, parse_moment
+from minikubelet.replay.replayerrors import NEGATIVE, OK, command
+from minikubelet.replay.replaymoments import clock, parse_moment
 from minikubelet.replay.replaypaint import say
 from minikubelet.replay.replaytale import journal_of, nodes_of
 from minikubelet.replay.sentences import short
+from minikubelet.replay.standing import stand_at
 from minikubelet.replay.whyguards import Scene, of_deletion, of_ready, of_start
-from minikubelet.wire.records import decode_event
-
-
-class Stand(msgspec.Struct):
-    """How things stand at a moment of a history; `seen` are all pods that occurred up to then."""
-
-    reducer: Reducer | None = None
-    seq: int = 0
-    at: int = 0
-    seen: dict[str, None] = {}
-    rejected: tuple[str, ...] = ()
-
-
-def stand_at(reader: JournalReader, moment: Moment | None) -> Stand:
-    """The state at a moment, or at the end; raises ReplayError where the history does not reach it."""
-    stand = Stand()
-    for item in walk(reader):
-        if isinstance(item, Head):
-            if stand.reducer is None or not item.linked:
-                stand.reducer = begin(item, export=is_export(reader)).reducer
-                stand.seen |= dict.fromkeys(stand.reducer.slots if stand.reducer else ())
-            continue
-        if moment is not None and moment.behind(item.event.seq, item.event.at):
-            break
-        brief = brief_of(item.event.body)
-        if brief.slot:
-            stand.seen[brief.slot] = None
-        elif brief.kind == ManifestsJudged.__name__:
-            judged = decode_event(item.event.body)
-            stand.rejected = (
-                tuple(f for f, _ in judged.rejected) if isinstance(judged, ManifestsJudged) else ()
-            )
-        if stand.reducer is not None:
-            decide(stand.reducer, item)
-        stand.seq, stand.at = item.event.seq, item.event.at
-    if stand.reducer is None or not stand.seq:
-        raise ReplayError("the journal does not reach back so far, or begins without a usable snapshot")
-    stand.at = max(stand.at, moment.at or 0) if moment is not None else stand.at
-    return stand
 
 
 @command
@@ -69,8 +25,6 @@ def run(options: argparse.Namespace) -> int:
     reader = journal_of(options)
     stand = stand_at(reader, parse_moment(options.at) if options.at else None)
     reducer = stand.reducer
-    if reducer is None:
-        raise ReplayError("there is no state to ask")
     name, container = resolve(options.pod, stand.seen, nodes_of(reader))
     slot = next((s for key, s in reducer.slots.items() if key == name), None)
     say(f"{name} at seq {stand.seq}, {clock(stand.at)} UTC")

@@ -1,0 +1,140 @@
+"""`minikubelet diff`: two moments of one history, or the decisions of two.
+
+Belongs here: pairing what belongs together, and telling what differs. May not be here: re-running with
+another core (`replay --compare-core`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from minikubelet.journal.journalreader import JournalReader
+from minikubelet.replay.divergencegroups import Words, group_lines, grouped
+from minikubelet.replay.fielddiff import changes, spell
+from minikubelet.replay.podnaming import resolve
+from minikubelet.replay.replayerrors import NEGATIVE, OK, ReplayError, command
+from minikubelet.replay.replayhistory import Step, brief_of, open_journal, walk
+from minikubelet.replay.replaymoments import clock, parse_moment
+from minikubelet.replay.replaypaint import say
+from minikubelet.replay.replaytale import journal_of, nodes_of
+from minikubelet.replay.replayverify import Decided, Divergence
+from minikubelet.replay.sentences import short
+from minikubelet.replay.standing import Stand, stand_at
+from minikubelet.replay.stateview import generations, pod_object
+
+_ONLY = Words("is decided only in the second", "is decided only in the first")
+Key = tuple[int, str, str]
+
+
+@command
+def run(options: argparse.Namespace) -> int:
+    """Compare; 0 nothing differs, 1 something does."""
+    if options.at:
+        if len(options.journals) > 1:
+            raise ReplayError("--at compares two moments of one journal; leave the second journal out")
+        options.journal = options.journal or next(iter(options.journals), None)
+        return _moments(options)
+    if len(options.journals) != 2:  # noqa: PLR2004 - a difference is one of two
+        raise ReplayError("name two journals to compare their decisions, or two moments with --at A B")
+    first, second = map(open_journal, options.journals)
+    return _journals(first, second)
+
+
+def _moments(options: argparse.Namespace) -> int:
+    reader = journal_of(options)
+    stands = [stand_at(open_journal(reader.path), parse_moment(text)) for text in options.at]
+    seen = stands[0].seen | stands[1].seen
+    only = resolve(options.pod, seen, nodes_of(reader))[0] if options.pod else ""
+    before, after = (_objects(stand, only) for stand in stands)
+    say(" → ".join(f"seq {stand.seq} ({clock(stand.at)} UTC)" for stand in stands))
+    differ = False
+    for key in dict.fromkeys((*before, *after)):
+        lines = list(_pod_lines(before.get(key), after.get(key)))
+        if lines:
+            differ = True
+            say(f"{key[0]}, uid {short(key[1])}")
+            say("\n".join(f"  {line}" for line in lines))
+    if not differ:
+        say("no pod differs")
+    return NEGATIVE if differ else OK
+
+
+def _objects(stand: Stand, only: str) -> dict[tuple[str, str], dict[str, Any]]:
+    found = [gen for gen in generations(stand.reducer) if only in ("", gen.slot)]
+    return {(gen.slot, gen.uid): pod_object(gen, stand) | {"stage": gen.stage.value} for gen in found}
+
+
+def _pod_lines(before: dict[str, Any] | None, after: dict[str, Any] | None) -> Iterator[str]:
+    if before is None or after is None:
+        yield "came into being" if before is None else "is gone"
+        return
+    for change in changes(before, after):
+        if not change.path.endswith("lastTransitionTime"):
+            yield f"{change.path}: {spell(change.before)} → {spell(change.after)}"
+
+
+def _journals(first: JournalReader, second: JournalReader) -> int:
+    theirs = Recorded(second)
+    found: list[Divergence] = []
+    mine = Recorded(first)
+    common, last = 0, -1
+    unmatched: Counter[str] = Counter()
+    matched: dict[Key, None] = {}
+    for key, step in mine.steps.items():
+        place = theirs.places.get(key, -1)
+        if place <= last:
+            unmatched[key[1]] += 1
+            continue
+        last, common = place, common + 1
+        matched[key] = None
+        expected, actual = mine.decided(step), theirs.decided(theirs.steps[key])
+        if [(d.command, d.causes) for d in expected] != [(d.command, d.causes) for d in actual]:
+            found.append(
+                Divergence(
+                    seq=step.event.seq, at=step.event.at, event=key[1], slot=key[2],
+                    expected=tuple(expected), actual=tuple(actual),
+                )
+            )  # fmt: skip
+    surplus = Counter(key[1] for key in theirs.steps if key not in matched)
+    if not common:
+        raise ReplayError("the two journals have no event in common: they are of different nodes or times")
+    say(f"{common:,} events in common, {len(found):,} of them with other decisions")
+    for side, kinds in (("first", unmatched), ("second", surplus)):
+        if kinds:
+            told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+            say(f"only in the {side}: {told}")
+    if found:
+        say("\n".join(group_lines(grouped(found, _ONLY))))
+    return NEGATIVE if found else OK
+
+
+class Recorded:
+    """The steps of a journal by time, kind and pod: what is the same event in another recording of it."""
+
+    def __init__(self, reader: JournalReader) -> None:
+        self.steps: dict[Key, Step] = {}
+        self.places: dict[Key, int] = {}
+        self._times: dict[int, int] = {}
+        for item in walk(reader):
+            if isinstance(item, Step):
+                brief = brief_of(item.event.body)
+                key = (item.event.at, brief.kind, brief.slot)
+                self.places[key] = len(self.steps)
+                self.steps[key] = item
+                self._times[item.event.seq] = item.event.at
+
+    def decided(self, step: Step) -> list[Decided]:
+        """The commands of a step; causes as times, since seqs differ from recording to recording."""
+        return [
+            Decided(
+                msgspec.json.decode(one.body),
+                tuple(self._times.get(seq, -seq) for seq in one.causes),
+                one.seq,
+            )
+            for one in step.commands
+        ]

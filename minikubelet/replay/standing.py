@@ -1,0 +1,62 @@
+"""How things stood: the state at a moment of a history, and what had occurred up to then.
+
+Belongs here: replaying up to a moment. May not be here: what is asked of the state.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from minikubelet.core.events import ManifestsJudged
+from minikubelet.core.reducer import Reducer
+from minikubelet.journal.journalreader import JournalReader
+from minikubelet.replay.replayerrors import ReplayError
+from minikubelet.replay.replayhistory import Head, Step, begin, brief_of, decide, is_export, walk
+from minikubelet.replay.replaymoments import Moment
+from minikubelet.wire.records import decode_event
+
+
+class Stand(msgspec.Struct):
+    """How things stand behind an event; `seen` are all pods that occurred, `rejected` the broken files."""
+
+    reducer: Reducer
+    seq: int = 0
+    at: int = 0
+    seen: dict[str, None] = {}
+    rejected: tuple[str, ...] = ()
+
+    def take(self, step: Step) -> None:
+        """Take the next step in."""
+        brief = brief_of(step.event.body)
+        if brief.slot:
+            self.seen[brief.slot] = None
+        elif brief.kind == ManifestsJudged.__name__:
+            judged = decode_event(step.event.body)
+            self.rejected = (
+                tuple(f for f, _ in judged.rejected) if isinstance(judged, ManifestsJudged) else ()
+            )
+        decide(self.reducer, step)
+        self.seq, self.at = step.event.seq, step.event.at
+
+
+def stand_at(reader: JournalReader, moment: Moment | None) -> Stand:
+    """The state at a moment, or at the end; raises ReplayError where the history does not reach it."""
+    stand: Stand | None = None
+    for item in walk(reader):
+        if isinstance(item, Head):
+            if stand is None or not item.linked:
+                reducer = begin(item, export=is_export(reader)).reducer
+                seen = stand.seen if stand else {}
+                stand = Stand(reducer, seen=seen | dict.fromkeys(reducer.slots)) if reducer else None
+            continue
+        if moment is not None and moment.behind(item.event.seq, item.event.at):
+            break
+        if stand is not None:
+            stand.take(item)
+    if stand is None or not stand.seq:
+        raise ReplayError(
+            "the journal does not reach back so far, or has no usable snapshot before that moment"
+        )
+    if moment is not None and moment.at is not None:
+        stand.at = max(stand.at, moment.at)
+    return stand

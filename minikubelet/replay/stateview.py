@@ -1,0 +1,98 @@
+"""`minikubelet state`: the pods as the agent saw them at a moment, as Kubernetes objects.
+
+Belongs here: objects from the state, as YAML, JSON or a table. May not be here: finding the state (`whynot`
+and `replayhistory` do), or differences (`historydiff`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import yaml
+
+from minikubelet.core.project import project
+from minikubelet.core.reducer import Reducer
+from minikubelet.core.state import Generation, Moment
+from minikubelet.model.ids import split_slot
+from minikubelet.model.pod import ObjectMeta, Pod
+from minikubelet.replay.podnaming import resolve
+from minikubelet.replay.replayerrors import NEGATIVE, OK, command
+from minikubelet.replay.replaymoments import SECOND, clock, parse_moment, span
+from minikubelet.replay.replaypaint import say
+from minikubelet.replay.replaytale import journal_of, nodes_of
+from minikubelet.replay.standing import Stand, stand_at
+from minikubelet.wire.pod_codec import encode_pod
+
+_COLUMNS = ("NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "AGE", "STAGE", "UID")
+
+
+@command
+def run(options: argparse.Namespace) -> int:
+    """Show the pods at a moment; 1 where there are none."""
+    reader = journal_of(options)
+    stand = stand_at(reader, parse_moment(options.at) if options.at else None)
+    only = resolve(options.pod, stand.seen, nodes_of(reader))[0] if options.pod else ""
+    found = [gen for gen in generations(stand.reducer) if only in ("", gen.slot)]
+    objects = [pod_object(gen, stand) for gen in found]
+    if options.output == "table":
+        _table(found, objects, stand)
+    else:
+        listed = (
+            objects[0]
+            if only and len(objects) == 1
+            else {"apiVersion": "v1", "kind": "List", "items": objects}
+        )
+        say(as_yaml(listed) if options.output == "yaml" else _as_json(listed))
+    return OK if found else NEGATIVE
+
+
+def generations(reducer: Reducer) -> Iterator[Generation]:
+    """All pods, in the order of their slots, older generations first."""
+    for key in sorted(reducer.slots):
+        yield from reducer.slots[key].generations
+
+
+def pod_object(gen: Generation, stand: Stand) -> dict[str, Any]:
+    """A pod with its status as the API shows it; one that only the runtime knows has no spec."""
+    namespace, name = split_slot(gen.slot)
+    known = gen.pod or Pod(metadata=ObjectMeta(name=name, namespace=namespace, uid=gen.uid))
+    status = project(gen, stand.reducer.node, Moment(stand.seq, stand.at))
+    return encode_pod(known, status)
+
+
+def as_yaml(value: object) -> str:
+    """YAML in the order of the API's fields."""
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110).rstrip()
+
+
+def _as_json(value: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def _table(found: list[Generation], objects: list[dict[str, Any]], stand: Stand) -> None:
+    lines = [_COLUMNS]
+    for gen, pod in zip(found, objects, strict=True):
+        namespace, name = split_slot(gen.slot)
+        statuses = pod["status"].get("containerStatuses", [])
+        ready = f"{sum(one['ready'] for one in statuses)}/{len(statuses)}"
+        restarts = str(sum(one["restartCount"] for one in statuses))
+        age = span((stand.at - gen.born_at) // SECOND * SECOND)
+        lines.append((namespace, name, ready, _word(pod), restarts, age, gen.stage.value, gen.uid[:12]))
+    widths = [max(len(line[n]) for line in lines) for n in range(len(_COLUMNS))]
+    say(f"at seq {stand.seq}, {clock(stand.at)} UTC")
+    for line in lines:
+        say("   ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _word(pod: dict[str, Any]) -> str:
+    """What kubectl shows in its STATUS column: the first reason a container waits for, else the phase."""
+    status = pod["status"]
+    for one in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
+        state = one.get("state", {})
+        reason = state.get("waiting", {}).get("reason", "")
+        if reason and reason not in ("PodInitializing", "ContainerCreating"):
+            return str(reason)
+    return str(status.get("reason") or status.get("phase", ""))

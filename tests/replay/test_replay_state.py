@@ -1,0 +1,113 @@
+"""The state at a moment is what the agent knew then, and differences name fields."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from minikubelet.core.commands import PublishStatus
+from minikubelet.ports.journalport import RecordKind
+from minikubelet.wire.pod_codec import to_json
+from minikubelet.wire.records import decode_command
+from tests.replay.replay_world import Ran, run_command, shop
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    shop().write_segments(tmp_path / "journal")
+    return tmp_path / "journal"
+
+
+def ask(capsys: Capture, journal: Path, *words: str) -> Ran:
+    return run_command(capsys, *words, default=journal)
+
+
+def test_the_state_shows_the_status_that_was_published_then(journal: Path, capsys: Capture) -> None:
+    published = 0
+    for record in shop().records:
+        command = decode_command(record.body) if record.kind is RecordKind.COMMAND else None
+        if not isinstance(command, PublishStatus):
+            continue
+        seq = max(record.causes)
+        ran = ask(capsys, journal, "state", "--at", str(seq), "-o", "json")
+        found = {pod["metadata"]["uid"]: pod for pod in json.loads(ran.out)["items"]}
+        assert found[command.uid]["status"] == to_json(command.status)
+        published += 1
+    assert published > 10
+
+
+def test_yaml_and_table_show_the_same_pods(journal: Path, capsys: Capture) -> None:
+    items = yaml.safe_load(ask(capsys, journal, "state", "--at", "45").out)["items"]
+    assert [item["metadata"]["name"] for item in items] == ["web-node-a", "web-node-a"]
+    assert items[0]["apiVersion"] == "v1"
+    table = ask(capsys, journal, "state", "-o", "table").out
+    assert "CrashLoopBackOff" in table
+    assert "finished" in table
+    one = yaml.safe_load(ask(capsys, journal, "state", "--pod", "job").out)
+    assert one["kind"] == "Pod"
+
+
+def test_a_time_finds_the_same_state_as_the_seq_before_it(journal: Path, capsys: Capture) -> None:
+    by_time = ask(capsys, journal, "state", "--at", "2026-05-28T20:26:54Z", "-o", "table").out
+    assert "CrashLoopBackOff" not in by_time
+    assert "2/2" in by_time
+
+
+def test_before_the_first_record_there_is_no_state(journal: Path, capsys: Capture) -> None:
+    ran = ask(capsys, journal, "state", "--at", "2020-01-01T00:00:00Z")
+    assert (ran.code, "does not reach back" in ran.err) == (2, True)
+
+
+def test_two_moments_differ_in_fields_and_pods(journal: Path, capsys: Capture) -> None:
+    ran = ask(capsys, journal, "diff", "--at", "45", "60", "--pod", "web")
+    assert ran.code == 1
+    assert "is gone" in ran.out
+    assert 'state.waiting.reason: "PodInitializing" → "ErrImagePull"' in ran.out
+    assert ask(capsys, journal, "diff", "--at", "45", "45").code == 0
+
+
+def test_two_journals_differ_in_grouped_decisions(journal: Path, tmp_path: Path, capsys: Capture) -> None:
+    world = shop()
+    for _, records in world.parts:
+        for index, record in enumerate(records):
+            body = bytes(record.body).replace(b'"grace":5', b'"grace":9')
+            records[index] = msgspec.structs.replace(record, body=msgspec.Raw(body))
+    world.write_segments(tmp_path / "other")
+    ran = ask(capsys, journal, "diff", str(journal), str(tmp_path / "other"))
+    assert ran.code == 1
+    assert "StopContainer differs in grace" in ran.out
+    assert "grace: 5 → 9" in ran.out
+    same = ask(capsys, journal, "diff", str(journal), str(journal))
+    assert (same.code, "0 of them with other decisions" in same.out) == (0, True)
+
+
+def test_a_decision_of_one_journal_only_is_told(journal: Path, tmp_path: Path, capsys: Capture) -> None:
+    world = shop()
+    records = world.parts[1][1]
+    index = next(n for n, r in enumerate(records) if b'"kind":"StopContainer"' in bytes(r.body))
+    records[index] = msgspec.structs.replace(
+        records[index], body=msgspec.Raw(b'{"kind":"WakeAt","slot":"shop/x","reason":"Timer","at":1}')
+    )
+    world.write_segments(tmp_path / "other")
+    ran = ask(capsys, journal, "diff", str(journal), str(tmp_path / "other"))
+    assert "StopContainer (PodReplaced) is decided only in the first" in ran.out
+    assert "WakeAt (Timer) is decided only in the second" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("diff",), "name two journals"),
+        (("diff", "nowhere", "nowhere"), "there is no such journal"),
+        (("diff", "a", "b", "--at", "1", "2"), "leave the second journal out"),
+        (("diff", "--at", "1", "x"), "is no moment"),
+        (("state", "--pod", "wep"), "did you mean shop/web?"),
+    ],
+)
+def test_wrong_usage_is_said(journal: Path, capsys: Capture, words: tuple[str, ...], hint: str) -> None:
+    ran = ask(capsys, journal, *words)
+    assert (ran.code, hint in ran.err) == (2, True), ran
