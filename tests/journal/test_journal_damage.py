@@ -1,6 +1,7 @@
 """Damage of every kind is recovered as the exact prefix or detected; nothing wrong is taken for right."""
 
 import asyncio
+import io
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from minikubelet.journal.journalreader import JournalReader
 from minikubelet.journal.segments import Tail
+from minikubelet.journal.segmentscan import Ending, SegmentScan
 from minikubelet.journal.survey import Findings, records_of, survey_directory
 from minikubelet.ports.journalport import Record, Snapshot, Verdict
 from tests.journal.journal_world import (
@@ -196,6 +198,12 @@ def test_an_agent_starts_and_goes_on_after_any_damage(tmp_path: Path) -> None:
         directory.mkdir()
         (directory / JOURNAL.name).write_bytes(data)
         asyncio.run(run(directory, counted(JOURNAL, offset)))
+        left = (
+            SegmentScan(io.BytesIO((directory / JOURNAL.name).read_bytes())).run()
+            if offset > JOURNAL.ends[0][0]
+            else None
+        )
+        assert left is None or left.ending is Ending.CLEAN, "what is damaged is cut off"
         kept = sum(file.stat().st_size for file in directory.rglob("*") if file.name.startswith("torn-"))
         kept += sum(file.stat().st_size for file in directory.glob("quarantine/*"))
         assert kept or offset in [end for end, _ in JOURNAL.ends], "damaged bytes are kept"

@@ -215,6 +215,28 @@ def test_a_new_segment_that_cannot_be_begun_leaves_the_old_one_at_work(tmp_path:
     asyncio.run(main())
 
 
+def test_segments_that_came_to_be_without_being_durable_do_not_hide_later_records(tmp_path: Path) -> None:
+    async def main() -> None:
+        disk = FailingDisk()
+        journal = open_disk(tmp_path, disk, patience=EAGER).journal
+        await write_records(journal, 3)
+        disk.broken["sync_directory"] = errno.EIO
+        for last in (5, 8):
+            await write_records(journal, last - journal.next_seq + 1)
+            await journal.begin_segment(b'{"upto":%d}' % last, last)
+            assert journal.health.degraded
+        disk.heal()
+        await write_records(journal, 2)
+        await until(lambda: not journal.health.degraded)
+        await journal.commit()
+        await journal.close()
+        again = open_disk(tmp_path)
+        assert (again.snapshot, list(again.records)) == (None, numbered(1, 10))
+        await again.journal.close()
+
+    asyncio.run(main())
+
+
 def test_a_clock_set_back_disturbs_nothing(tmp_path: Path) -> None:
     async def main() -> None:
         for now in (10**15, 10**14, 5):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from minikubelet.journal.exportfile import ExportError, write_export
+from minikubelet.journal.framing import frame_end
 from minikubelet.journal.journalreader import JournalReader
 from minikubelet.journal.segments import Tail, segment_name
 from minikubelet.ports.journalport import JournalError, Record, Retention, Snapshot
@@ -173,6 +174,10 @@ def test_half_an_export_is_never_taken_for_a_whole_one(tmp_path: Path) -> None:
     broken += [
         gzip.compress(b"".join([*lines, lines[-1]])),
         gzip.compress(b"".join([*lines[:5], *lines[6:]])),
+    ]
+    crc = int(lines[-2][:8], 16)
+    broken += [
+        gzip.compress(b"".join([*lines[:-1], frame_end(*end, crc)])) for end in ((2090, 2100), (2091, 2099))
     ]
     for _ in range(200):
         changed = bytearray(data)
