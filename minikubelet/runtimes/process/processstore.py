@@ -137,6 +137,9 @@ class ProcessStore:
 
     def remove(self, path: Path) -> None:
         """Remove a sandbox's or container's directory; with a pod's last one, all that crashes left of it."""
+        with self._losing:  # no loss is written down any more below what is being removed
+            for record in _RECORDS:
+                (path / record).unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
             (path / shimspec.WORK / "work").chmod(0o700)  # an overlay leaves it without permissions
         with contextlib.suppress(FileNotFoundError):
@@ -178,7 +181,7 @@ class ProcessStore:
             reason="Error",
             message="its supervisor was killed" if same_boot else "the machine was restarted",
         )
-        with contextlib.suppress(FileNotFoundError):  # it is being removed
+        if (path / processrecords.CONTAINER).exists():  # else it is being removed
             processrecords.write_record(path / shimspec.STATE, lost)
         return lost
 
