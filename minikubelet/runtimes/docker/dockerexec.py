@@ -34,10 +34,10 @@ async def exec_sync(
             body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(command)}
             exec_id = (await engine.ask("POST", f"containers/{container_id}/exec", body=body))["Id"]
             output = await _output(engine, exec_id)
-            return ExecResult(await _exit_code(engine, exec_id), output)
+            return ExecResult(await exit_code_of(engine, exec_id), output)
     except TimeoutError:
         if exec_id:
-            await _kill(engine, container_id, exec_id)
+            await kill_exec(engine, container_id, exec_id)
         raise RuntimeFault(
             "DeadlineExceeded",
             f"the command did not end within {timeout_seconds:g} s",
@@ -60,7 +60,7 @@ async def _output(engine: Engine, exec_id: str) -> bytes:
     return bytes(output)
 
 
-async def _exit_code(engine: Engine, exec_id: str) -> int:
+async def exit_code_of(engine: Engine, exec_id: str) -> int:
     """The stream ends a moment before the engine knows how the command did."""
     while True:
         found = await engine.ask("GET", f"exec/{exec_id}/json")
@@ -69,7 +69,7 @@ async def _exit_code(engine: Engine, exec_id: str) -> int:
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _kill(engine: Engine, container_id: str, exec_id: str) -> None:
+async def kill_exec(engine: Engine, container_id: str, exec_id: str) -> None:
     """The engine cannot end a command: done by process id where the engine is on this host, else left."""
     try:
         pid = int((await engine.ask("GET", f"exec/{exec_id}/json")).get("Pid") or 0)

@@ -33,9 +33,10 @@ _log = structlog.get_logger(__name__)
 class _Copy:
     """One container's log on its way; the lock is for the sweeping thread and whoever finishes it."""
 
-    def __init__(self, container_id: str, log_path: Path, engine_log: Path | None) -> None:
+    def __init__(self, container_id: str, log_path: Path, engine_log: Path | None, *, tty: bool) -> None:
         self.container_id = container_id
         self.engine_log = engine_log
+        self.tty = tty
         self.task: asyncio.Task[None] | None = None
         self.hopeless = False
         self._target = CriLog(log_path)
@@ -147,22 +148,27 @@ class LogKeeper:
             return
         readable = bool(engine_log) and os.access(engine_log, os.R_OK)
         if copy is None:
-            copy = _Copy(container_id, log_path, Path(engine_log) if readable else None)
+            copy = _Copy(container_id, log_path, Path(engine_log) if readable else None, tty=tty)
             self._copies[container_id] = copy
         if readable:
             self._work.set()
         else:
             name = f"docker-log-{container_id[:12]}"
-            copy.task = asyncio.create_task(self._through_api(copy, tty=tty), name=name)
+            copy.task = asyncio.create_task(self._through_api(copy), name=name)
 
     async def finish(self, container_id: str) -> None:
-        """Write the rest of a container that has exited; once it returns, its log is complete."""
+        """Write the rest of a container that has exited; once it returns, its log is complete.
+
+        RuntimeFault if the engine goes away meanwhile: then it is not, and the next look tries again.
+        """
         copy = self._copies.get(container_id)
         if copy is None:
             return
         if copy.task is not None:
             await asyncio.wait({copy.task}, timeout=_LAST_SECONDS)
             copy.task.cancel()
+            await asyncio.wait({copy.task})
+            await self._read(copy, follow=False)
         await asyncio.to_thread(copy.move, _ALL)
         self._done.add(container_id)
         if self._copies.get(container_id) is copy:
@@ -187,15 +193,22 @@ class LogKeeper:
                 copy.task.cancel()
             await asyncio.to_thread(copy.close)
 
-    async def _through_api(self, copy: _Copy, *, tty: bool) -> None:
-        async def write(entries: list[LogEntry]) -> None:
-            await asyncio.to_thread(copy.write, entries)
-
+    async def _through_api(self, copy: _Copy) -> None:
         try:
-            cursor = await asyncio.to_thread(copy.open)
-            await copy_through_api(self._engine, copy.container_id, cursor, write, tty=tty)
+            await self._read(copy, follow=False)  # what there is by now, to its certain end
+            await self._read(copy, follow=True)
         except RuntimeFault:
             return  # the engine went away, which others say; the next look at the container begins again
+
+    async def _read(self, copy: _Copy, *, follow: bool) -> None:
+        """Lines are written in the loop: once cancelled, nothing more is, and another read can begin."""
+        if copy.hopeless:
+            return
+        try:
+            cursor = await asyncio.to_thread(copy.open)
+            await copy_through_api(
+                self._engine, copy.container_id, cursor, copy.write, tty=copy.tty, follow=follow
+            )
         except (DockerError, OSError) as error:
             copy.hopeless = isinstance(error, DockerError)  # such as a log driver that cannot be read
             copy.complain(str(error))

@@ -221,10 +221,24 @@ def test_a_terminal_has_lines_of_stdout() -> None:
     assert parser.feed(b"o\n") == [("stdout", b"two\n")]
 
 
-def test_through_the_api_what_is_written_is_skipped_by_time_and_count() -> None:
+def test_through_the_api_what_is_written_is_skipped_by_its_place() -> None:
+    """A line of the other stream may stand before the last one written and yet have a later time."""
     skipper = Skipper(Cursor(entry(2).time, "stdout", 2))
-    made = [entry(1), entry(2), entry(2), entry(2), entry(3)]
-    assert [skipper.is_new(one) for one in made] == [False, False, False, True, True]
+    made = [entry(1), entry(2), entry(3, "stderr"), entry(2), entry(1, "stderr"), entry(2), entry(3)]
+    assert skipper.take(made[:3]) == []
+    assert skipper.take(made[3:]) == made[4:]
+    assert skipper.rest() == []
+
+
+def test_through_the_api_time_decides_where_the_place_is_gone() -> None:
+    skipper = Skipper(Cursor(entry(2).time, "stdout", 1))
+    made = [entry(1), entry(3), entry(4, "stderr")]
+    assert skipper.take(made) == []
+    assert skipper.rest() == made[1:]
+
+
+def test_an_entry_of_the_api_has_a_time_and_a_text() -> None:
     assert entry_of("stderr", b"2026-01-02T03:04:05.5Z a part") == LogEntry(
         "2026-01-02T03:04:05.500000000Z", "stderr", b"a part", partial=True
     )
+    assert entry_of("stdout", b"2026-01-02T03:04:05Z \n").text == b""
