@@ -235,10 +235,10 @@ def _cleaned(slot: Slot, gen: Generation, now: Moment) -> Slot:
 
     Unless something of it showed up meanwhile: then its end goes on.
     """
-    gen = replace(_succeeded(gen, CLEANUP_LANE), as_of=now.seq)
+    gen = _succeeded(gen, CLEANUP_LANE)
     if gen.alive or gen.sandbox is not None or gen.strays:
         return slot.put(gen)
-    gen = replace(gen, stage=Stage.CLEANED)
+    gen = replace(gen, stage=Stage.CLEANED, since=now.seq)
     if gen.reborn is not None:
         return slot.drop(gen.uid).put(lifecycle.reborn(gen, gen.reborn, now))
     if gen.offered:

@@ -8,6 +8,7 @@ Times are microseconds since the epoch, grace periods seconds.
 from __future__ import annotations
 
 from enum import Enum
+from typing import assert_never
 
 import msgspec
 
@@ -168,3 +169,5 @@ def lane_of(command: RuntimeCommand) -> str:
             return f"remove:{command.container_id}"
         case CleanUpPod():
             return CLEANUP_LANE
+        case _ as never:
+            assert_never(never)

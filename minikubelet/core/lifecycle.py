@@ -98,5 +98,6 @@ def reborn(generation: Generation, spec_seq: int, now: Moment) -> Generation:
         spec_seq=spec_seq,
         born_at=now.at,
         offered=True,
+        since=now.seq,
         qos=generation.qos,
     )

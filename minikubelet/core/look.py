@@ -37,9 +37,9 @@ def observe(slot: Slot, event: PodObserved, now: Moment) -> Slot:
     if known is None and not shown:
         return slot
     gen = known or Generation(uid=event.pod.uid, slot=slot.key, born_at=now.at, spec_seq=now.seq)
-    if gen.stage is Stage.CLEANED:
-        if event.after < gen.as_of or not shown:
-            return slot
+    if event.after < gen.since:
+        return slot
+    if shown and gen.stage is Stage.CLEANED:
         gen = replace(gen, stage=Stage.ENDING)
     gen = _sandboxes(gen, event, now)
     for name in _names(gen, event):

@@ -194,6 +194,8 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     strays: tuple[str, ...] = ()
     as_of: int = 0
     """the seq as of which its sandboxes are known: an observation begun before says nothing of them"""
+    since: int = 0
+    """the seq at which its earlier life was cleaned up: an observation begun before says nothing at all"""
     containers: dict[str, ContainerRecord] = {}
     pending: dict[str, Pending] = {}
     retries: dict[str, Retry] = {}

@@ -6,6 +6,8 @@ knows what an event means and `plan` what follows from a state.
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from msgspec.structs import replace
 
 from minikubelet.core.apply import apply
@@ -46,6 +48,8 @@ def step_node(node: NodeFacts, event: NodeEvent) -> NodeFacts:
             return replace(node, listed=True)
         case ManifestsJudged():
             return replace(node, rejected=len(event.rejected))
+        case _ as never:
+            assert_never(never)
 
 
 def step_slot_for_node(

@@ -56,4 +56,5 @@ class Relook:
 
 def _newer(gen: Generation, after: int) -> bool:
     """Whether something of the pod was known already that is newer than what the look began with."""
-    return after < gen.as_of or any(after < record.as_of for record in gen.containers.values())
+    known = [gen.as_of, gen.since, *(record.as_of for record in gen.containers.values())]
+    return after < max(known)

@@ -119,9 +119,10 @@ class ModelRuntime:
             case _ as never:
                 assert_never(never)
 
-    def _start(self, command: StartContainer, now: int) -> ContainerStarted:
-        ready = [s.id for s in self.pods[command.uid].sandboxes if s.ready]
-        assert command.sandbox_id in ready, "a container is started in a sandbox that does not live"
+    def _start(self, command: StartContainer, now: int) -> ResultEvent:
+        pod = self.pods.get(command.uid)
+        if pod is None or command.sandbox_id not in [s.id for s in pod.sandboxes if s.ready]:
+            return self._failed(command, Fault("CreateContainerError", "the sandbox does not live"), now)
         made = self._make(command, now, ContainerPhase.RUNNING)
         return ContainerStarted(
             slot=command.slot,

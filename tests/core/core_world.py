@@ -116,7 +116,7 @@ class World:
         for command in commands:
             self._dispatch(command)
         if self.checked:
-            self.check(seq)
+            self.check(seq, getattr(event, "slot", None))
         return commands
 
     def _dispatch(self, command: AnyCommand) -> None:
@@ -129,9 +129,9 @@ class World:
             case _:
                 self.queue.append(command)
 
-    def check(self, seq: int) -> None:
+    def check(self, seq: int, only: SlotKey | None) -> None:
         """What must hold after every event: planning again adds nothing, and no lane is doubly busy."""
-        for slot in self.reducer.slots.values():
+        for slot in [slot for key, slot in self.reducer.slots.items() if only in (None, key)]:
             again, decided = plan(slot, self.reducer.node, Moment(seq, self.now))
             assert decided == []
             assert again == slot

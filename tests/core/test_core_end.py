@@ -386,3 +386,14 @@ def test_a_successor_starts_as_soon_as_the_containers_are_gone() -> None:
     event = world.step()
     assert type(event).__name__ == "ContainerStopped"
     assert names([d.command for d in world.decisions])[-2:] == ["RemoveSandbox", "StartSandbox"]
+
+
+def test_a_sandbox_that_vanishes_while_it_is_stopped() -> None:
+    world = running_world(static_pod(restart_policy="Never"))
+    world.exit("web", 0)
+    event = world.runtime.answer(world.queue.pop(), world.now)
+    world.runtime.vanish("a")
+    world.observe()
+    world.feed(event)
+    assert world.generation().stage is Stage.FINISHED
+    assert world.queue == []

@@ -192,6 +192,15 @@ def test_an_unknown_pod_in_the_place_of_a_wanted_one_makes_room_at_once() -> Non
     assert world.runs() == ["web"]
 
 
+def test_an_unknown_sandbox_in_the_place_of_a_wanted_pod_is_waited_for() -> None:
+    world = World(started=False)
+    world.runtime.add_sandbox(PodUid("old"), 0, world.now)
+    world.start_agent()
+    assert names(world.offer(A)) == ["RemoveSandbox"]
+    world.run_until_idle()
+    assert list(world.runtime.pods) == ["a"]
+
+
 def test_an_unknown_pod_that_is_wanted_while_it_is_cleaned_up_begins_anew() -> None:
     world = World(started=False)
     leave_running(world)
