@@ -22,6 +22,8 @@ def add_parsers(subparsers: Any) -> None:
     _timeline(subparsers)
     _state(subparsers)
     _diff(subparsers)
+    _export(subparsers)
+    _tail(subparsers)
 
 
 def _command(subparsers: Any, name: str, handler: str, text: str) -> argparse.ArgumentParser:
@@ -124,3 +126,34 @@ def _diff(subparsers: Any) -> None:
     parser.add_argument("--at", nargs=2, metavar=("A", "B"), help=f"two moments of one journal: {_MOMENT}")
     parser.add_argument("--pod", metavar="POD", help="one pod only (with --at)")
     _journal(parser)
+
+
+def _export(subparsers: Any) -> None:
+    text = "write a part of a journal as one compressed, self-verifying file for a bug report"
+    parser = _command(subparsers, "export", "exportcommand:run", text)
+    parser.add_argument("--pod", metavar="POD", help="one pod, and what concerns the node")
+    parser.add_argument("--last", metavar="DURATION", help="the end of the history only, such as 1h")
+    parser.add_argument(
+        "--anonymise",
+        "--anonymize",
+        action="store_true",
+        help="give pods, containers, images, nodes, addresses … other names, and decide anew",
+    )
+    parser.add_argument("-o", "--output", dest="output_file", metavar="FILE.mkx", required=True)
+    _journal(parser)
+
+
+def _tail(subparsers: Any) -> None:
+    text = "the newest events and decisions; -f goes on with those to come"
+    parser = _command(subparsers, "tail", "tailing:run", text)
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until interrupted")
+    parser.add_argument("--from", dest="from_seq", type=_seq, metavar="SEQ", help="from this record on")
+    parser.add_argument("-n", "--lines", type=_seq, default=20, metavar="N", help="records to begin with")
+    _output(parser, "text", "json")
+    _journal(parser)
+
+
+def _seq(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of a record")
+    return int(text)

@@ -19,6 +19,9 @@ from minikubelet.ports.journalport import JournalError, Record, RecordKind, Segm
 from minikubelet.replay.replayerrors import ReplayError
 from minikubelet.wire.records import UnknownRecord, decode_event, decode_snapshot
 
+_EMPTY_AT_MOST = 500
+"""bytes of a snapshot that may be empty"""
+
 
 class Head(NamedTuple):
     """The beginning of a part; `linked`: it goes on where the part before ended."""
@@ -114,6 +117,24 @@ def begin(head: Head, *, export: bool) -> Start:
     return Start(None, f"segment {head.header.first} has no snapshot, and what came before it is missing")
 
 
+def starts_anew(reducer: Reducer | None, head: Head) -> bool:
+    """Whether state has to be taken from this head, and not from the reducer that has come so far.
+
+    That is so at the beginning, behind a gap, and where the agent had set its state aside.
+    """
+    if reducer is None or not head.linked:
+        return True
+    return head.snapshot is not None and bool(reducer.slots) and _is_empty(head.snapshot)
+
+
+def _is_empty(snapshot: Snapshot) -> bool:
+    try:
+        state = state_of(snapshot) if len(snapshot.body) < _EMPTY_AT_MOST else None
+    except UnknownRecord:
+        return False
+    return state is not None and not state.slots and not state.node.name
+
+
 def replayed(reader: JournalReader, *, until: int | None = None) -> Iterator[tuple[Reducer, Step]]:
     """The steps that can be replayed, each with the reducer after it; ends behind seq `until`.
 
@@ -122,7 +143,7 @@ def replayed(reader: JournalReader, *, until: int | None = None) -> Iterator[tup
     reducer: Reducer | None = None
     for item in walk(reader):
         if isinstance(item, Head):
-            if reducer is None or not item.linked:
+            if starts_anew(reducer, item):
                 reducer = begin(item, export=is_export(reader)).reducer
             continue
         if until is not None and item.event.seq > until:

@@ -11,7 +11,16 @@ from minikubelet.core.events import ManifestsJudged
 from minikubelet.core.reducer import Reducer
 from minikubelet.journal.journalreader import JournalReader
 from minikubelet.replay.replayerrors import ReplayError
-from minikubelet.replay.replayhistory import Head, Step, begin, brief_of, decide, is_export, walk
+from minikubelet.replay.replayhistory import (
+    Head,
+    Step,
+    begin,
+    brief_of,
+    decide,
+    is_export,
+    starts_anew,
+    walk,
+)
 from minikubelet.replay.replaymoments import Moment
 from minikubelet.wire.records import decode_event
 
@@ -44,7 +53,7 @@ def stand_at(reader: JournalReader, moment: Moment | None) -> Stand:
     stand: Stand | None = None
     for item in walk(reader):
         if isinstance(item, Head):
-            if stand is None or not item.linked:
+            if starts_anew(stand.reducer if stand else None, item):
                 reducer = begin(item, export=is_export(reader)).reducer
                 seen = stand.seen if stand else {}
                 stand = Stand(reducer, seen=seen | dict.fromkeys(reducer.slots)) if reducer else None

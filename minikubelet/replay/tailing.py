@@ -1,0 +1,82 @@
+"""`minikubelet tail`: the newest events and decisions, and with -f those to come.
+
+Belongs here: the command. May not be here: following a journal on a disk (`journal.journalfollow`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from minikubelet.journal.journalreader import JournalReader
+from minikubelet.ports.journalport import Record, RecordKind
+from minikubelet.replay.replayerrors import OK, ReplayError, command
+from minikubelet.replay.replaymoments import clock
+from minikubelet.replay.replaypaint import Paint, say
+from minikubelet.replay.replaytale import journal_of
+from minikubelet.replay.timelinerows import row_of
+
+
+@command
+def run(options: argparse.Namespace) -> int:
+    """Show records; with -f until interrupted."""
+    reader = journal_of(options)
+    if options.follow and not reader.path.is_dir():
+        raise ReplayError(f"{reader.path} does not grow; leave -f out, or name a journal's directory")
+    start = options.from_seq if options.from_seq is not None else _newest(reader, options.lines)
+    oldest = reader.headers()[0].first
+    if options.from_seq is not None and start < oldest:
+        sys.stderr.write(f"records before {oldest} are gone; going on from there\n")
+    show = _as_json if options.output == "json" else _Text()
+    if options.follow:
+        asyncio.run(_follow(reader, start, show))
+    else:
+        for record in reader.records(start):
+            show(record)
+        for sentence in reader.damage:
+            sys.stderr.write(f"damage: {sentence}\n")
+    return OK
+
+
+def _newest(reader: JournalReader, lines: int) -> int:
+    """The seq with which the last so many records begin."""
+    if lines == 0:
+        last = deque(reader.records(), maxlen=1)
+        return last[0].seq + 1 if last else 0
+    newest = deque((record.seq for record in reader.records()), maxlen=lines)
+    return newest[0] if newest else 0
+
+
+async def _follow(reader: JournalReader, start: int, show: Callable[[Record], None]) -> None:
+    async for record in reader.follow(start):
+        show(record)
+        sys.stdout.flush()
+
+
+class _Text:
+    """A line a record: time, seq, mark, pod, sentence."""
+
+    def __init__(self) -> None:
+        self._paint = Paint(sys.stdout)
+
+    def __call__(self, record: Record) -> None:
+        row = row_of(record)
+        mark = "→" if row.decision else "·"
+        text = self._paint.strong(row.text) if row.decision else row.text
+        say(f"{clock(row.at)}  {row.seq:>8} {mark} {row.slot or '-':<28}  {text}")
+
+
+def _as_json(record: Record) -> None:
+    item = {
+        "seq": record.seq,
+        "at": record.at,
+        "type": "event" if record.kind is RecordKind.EVENT else "decision",
+        "causes": record.causes,
+        "record": record.body,
+    }
+    say(msgspec.json.encode(item).decode())

@@ -1,0 +1,156 @@
+"""Exports verify themselves, hold what was asked for, and under aliases name nobody."""
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+
+from minikubelet.core.events import ManifestsJudged
+from minikubelet.journal.journalreader import JournalReader
+from minikubelet.replay.aliases import Aliases
+from minikubelet.replay.replayhistory import brief_of
+from minikubelet.replay.timelinerows import Filter, rows
+from tests.replay.replay_world import Ran, run_command, shop
+from tests.replay.scripted_world import World
+
+Capture = pytest.CaptureFixture[str]
+NAMES = (
+    "corp",
+    "team",
+    "web",
+    "shop",
+    "busybox",
+    "10.1.0",
+    "10.9.8.7",
+    "node-a",
+    "setup",
+    "br0",
+    "maxPods",
+    "mirror-2",
+)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    world = shop()
+    world.tell(ManifestsJudged(rejected=(("web.yaml", 'line 3: spec.x: Invalid value: "team"'),)))
+    world.write_segments(tmp_path / "journal")
+    return tmp_path / "journal"
+
+
+def export(capsys: Capture, journal: Path, *words: str) -> Path:
+    path = journal.parent / "out.mkx"
+    ran = run_command(capsys, "export", "-o", str(path), *words, default=journal)
+    assert ran.code == 0, ran
+    assert "every decision matches" in ran.out
+    return path
+
+
+def replay(capsys: Capture, path: Path) -> Ran:
+    return run_command(capsys, "replay", str(path))
+
+
+@pytest.mark.parametrize("pod", [(), ("--pod", "web")])
+@pytest.mark.parametrize("last", [(), ("--last", "30s"), ("--last", "1h")])
+@pytest.mark.parametrize("alias", [(), ("--anonymise",)])
+def test_every_combination_verifies(
+    journal: Path, capsys: Capture, pod: tuple[str, ...], last: tuple[str, ...], alias: tuple[str, ...]
+) -> None:
+    path = export(capsys, journal, *pod, *last, *alias)
+    ran = replay(capsys, path)
+    assert (ran.code, "damage" in ran.out) == (0, False), ran
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_all_of_it_is_all_of_it(journal: Path, capsys: Capture) -> None:
+    path = export(capsys, journal)
+    assert list(JournalReader(path).records()) == list(JournalReader(journal).records())
+
+
+def test_one_pod_and_a_time_leave_the_rest_out(journal: Path, capsys: Capture) -> None:
+    records = list(JournalReader(export(capsys, journal, "--pod", "web", "--last", "30s")).records())
+    whole = list(JournalReader(journal).records())
+    assert {brief_of(one.body).slot for one in records} == {"", "shop/web-node-a"}
+    assert records[0].at >= whole[-1].at - 30_000_000
+    assert all(one in whole for one in records)
+
+
+def test_aliases_name_nobody_and_keep_the_shape(journal: Path, capsys: Capture) -> None:
+    path = export(capsys, journal, "--anonymise")
+    text = gzip.decompress(path.read_bytes()).decode()
+    assert [name for name in NAMES if re.search(rf"(?<![a-zA-Z0-9]){re.escape(name)}", text)] == []
+    before = list(rows(JournalReader(journal), Filter()))
+    after = list(rows(JournalReader(path), Filter()))
+    assert sorted((r.at, r.kind) for r in before) == sorted((r.at, r.kind) for r in after)
+    pods = {old.slot: new.slot for old, new in zip(before, after, strict=True) if not old.decision}
+    assert len(set(pods.values())) == len(pods)
+    ran = run_command(capsys, "why", "pod-1", "back-off", "--journal", str(path))
+    assert "CrashLoopBackOff" in ran.out
+
+
+def test_error_texts_lose_hosts_and_keep_their_words() -> None:
+    names = Aliases(["jupiter"])
+    names.image("registry.corp.example:5000/team/app:1")
+    said = names.text(
+        "cannot pull registry.corp.example:5000/team/app:1: lookup registry.corp.example on 10.0.0.2:53:"
+        ' no such host; see https://wiki.corp.example/x and /srv/data/"secret name" on jupiter, mirror.lan:80'
+    )
+    for name in ("corp", "team", "10.0.0.2", "wiki", "srv", "secret name", "jupiter", "lan"):
+        assert name not in said
+    assert said.startswith("cannot pull image-1: lookup registry-2 on ")
+    assert "no such host; see" in said
+    assert names.text("back-off 20s restarting") == "back-off 20s restarting"
+
+
+def test_a_history_cut_short_is_noticed(journal: Path, capsys: Capture) -> None:
+    path = export(capsys, journal)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    ran = replay(capsys, path)
+    assert ran.code in (1, 2)
+    assert "damaged or cut short" in ran.out
+
+
+def test_recorded_decisions_are_kept_as_they_are(tmp_path: Path, capsys: Capture) -> None:
+    world = shop()
+    records = world.parts[1][1]
+    index = next(n for n, r in enumerate(records) if b'"grace":5' in bytes(r.body))
+    changed = type(records[index].body)(bytes(records[index].body).replace(b'"grace":5', b'"grace":9'))
+    records[index] = type(records[index])(
+        records[index].seq, records[index].kind, records[index].at, changed, records[index].causes
+    )
+    world.write_segments(tmp_path / "journal")
+    path = tmp_path / "out.mkx"
+    ran = run_command(capsys, "export", "-o", str(path), default=tmp_path / "journal")
+    assert (ran.code, "kept as recorded" in ran.out) == (0, True)
+    assert "grace: 9 → 5" in replay(capsys, path).out
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("-o", "x.tgz"), "name the file x.mkx"),
+        (("-o", "/proc/none/x.mkx"), "/proc/none/x.mkx"),
+        (("-o", "x.mkx", "--pod", "wep"), "did you mean shop/web?"),
+        (("-o", "x.mkx", "--last", "soon"), "is no duration"),
+    ],
+)
+def test_wrong_usage_is_said(journal: Path, capsys: Capture, words: tuple[str, ...], hint: str) -> None:
+    ran = run_command(capsys, "export", *words, default=journal)
+    assert (ran.code, hint in ran.err) == (2, True), ran
+
+
+def test_a_gap_leaves_out_what_is_before_it(journal: Path, capsys: Capture) -> None:
+    sorted(journal.iterdir())[1].unlink()
+    path = journal.parent / "out.mkx"
+    ran = run_command(capsys, "export", "-o", str(path), default=journal)
+    assert (ran.code, "before a gap" in ran.err) == (0, True)
+    assert replay(capsys, path).code == 0
+
+
+def test_an_empty_world_can_be_exported(tmp_path: Path, capsys: Capture) -> None:
+    world = World()
+    world.start()
+    world.write_segments(tmp_path / "journal")
+    assert replay(capsys, export(capsys, tmp_path / "journal", "--anonymise")).code == 0
