@@ -24,6 +24,7 @@ def add_parsers(subparsers: Any) -> None:
     _diff(subparsers)
     _export(subparsers)
     _tail(subparsers)
+    _what_if(subparsers)
 
 
 def _command(subparsers: Any, name: str, handler: str, text: str) -> argparse.ArgumentParser:
@@ -157,3 +158,31 @@ def _seq(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of a record")
     return int(text)
+
+
+def _what_if(subparsers: Any) -> None:
+    text = "re-run a history with changed events, and show the decisions beside those recorded"
+    parser = _command(subparsers, "what-if", "whatifcommand:run", text)
+    add = parser.add_argument
+    add("--drop", action="append", type=_seq, default=[], metavar="SEQ", help="without this event")
+    add(
+        "--delay",
+        action="append",
+        nargs=2,
+        default=[],
+        metavar=("SEQ", "DURATION"),
+        help="with this event later, such as 30s",
+    )
+    add(
+        "--set",
+        action="append",
+        nargs=2,
+        default=[],
+        metavar=("SEQ", "PATH=VALUE"),
+        help="with another value in this event: exit_code=0, pod.spec.containers[app].image=busybox",
+    )
+    add("--manifest", action="append", default=[], metavar="FILE", help="with its pods defined by this file")
+    add("--setting", action="append", default=[], metavar="NAME=VALUE", help="with another setting")
+    add("--pod", metavar="POD", help="show what concerns this pod only")
+    _output(parser, "text", "json")
+    _journal(parser)

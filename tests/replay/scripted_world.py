@@ -72,7 +72,7 @@ class World:
         self.tell(
             e.AgentStarted(
                 node=NODE, boot=f"boot-{self._boots}", sources=sources, has_api=self.has_api,
-                runtime="docker", node_ips=("10.9.8.7",),
+                runtime="docker", node_ips=("10.9.8.7",), static_namespace="default",
             )
         )  # fmt: skip
         for source in sources:
