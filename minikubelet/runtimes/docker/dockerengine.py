@@ -155,16 +155,20 @@ def _connector(host: str) -> tuple[aiohttp.BaseConnector, str]:
     if host.startswith("unix://"):
         return aiohttp.UnixConnector(host.removeprefix("unix://"), limit=0), "unix://localhost"
     if host.startswith("tcp://"):
-        if os.environ.get("DOCKER_TLS_VERIFY", "") in {"", "0"}:
+        context = tls_context()
+        if context is None:
             return aiohttp.TCPConnector(limit=0), host.replace("tcp://", "http://", 1)
-        return aiohttp.TCPConnector(limit=0, ssl=_tls()), host.replace("tcp://", "https://", 1)
+        return aiohttp.TCPConnector(limit=0, ssl=context), host.replace("tcp://", "https://", 1)
     raise RuntimeFault(
         "InvalidEndpoint",
         f"{host!r} is no Docker endpoint: write unix:///path/to/docker.sock or tcp://host:port",
     )
 
 
-def _tls() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext | None:
+    """How an engine is reached by TCP, as DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say; None: without TLS."""
+    if os.environ.get("DOCKER_TLS_VERIFY", "") in {"", "0"}:
+        return None
     folder = Path(os.environ.get("DOCKER_CERT_PATH") or Path.home() / ".docker")
     try:
         context = ssl.create_default_context(cafile=str(folder / "ca.pem"))

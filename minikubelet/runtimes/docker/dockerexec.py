@@ -22,6 +22,7 @@ OUTPUT_BYTES: Final = 64 * 1024
 """What is kept of a command's output; the rest is read and dropped, so that the command is not held up."""
 
 _POLL_SECONDS: Final = 0.01
+_PID_POLLS: Final = 500
 
 
 async def exec_sync(
@@ -72,11 +73,21 @@ async def exit_code_of(engine: Engine, exec_id: str) -> int:
 async def kill_exec(engine: Engine, container_id: str, exec_id: str) -> None:
     """The engine cannot end a command: done by process id where the engine is on this host, else left."""
     try:
-        pid = int((await engine.ask("GET", f"exec/{exec_id}/json")).get("Pid") or 0)
+        pid = await _pid_of(engine, exec_id)
         if pid > 1 and engine.socket is not None and await asyncio.to_thread(_is_in, pid, container_id):
             os.kill(pid, signal.SIGKILL)
     except (DockerError, RuntimeFault, OSError):
         return  # it is gone, or not ours to kill: the caller is told of the deadline either way
+
+
+async def _pid_of(engine: Engine, exec_id: str) -> int:
+    """Its process, 0 when it has ended; output may come a moment before the engine knows the process."""
+    for _ in range(_PID_POLLS):
+        found = await engine.ask("GET", f"exec/{exec_id}/json")
+        if found.get("Pid") or (not found["Running"] and found["ExitCode"] is not None):
+            return int(found.get("Pid") or 0)
+        await asyncio.sleep(_POLL_SECONDS)
+    return 0
 
 
 def _is_in(pid: int, container_id: str) -> bool:

@@ -159,13 +159,8 @@ class DockerStreams:
         except (OSError, TimeoutError) as error:
             raise self._unreachable(str(error)) from None
         try:
-            writer.write(head.encode() + payload)
-            await writer.drain()
-            answer = await reader.readuntil(b"\r\n\r\n")
-            status = int(answer.split(None, 2)[1])
-            if status not in (HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.OK):
-                raise RuntimeFault("ExecFailed", _message(await reader.read(_MOST_HEAD)))
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
+            await _upgrade(reader, writer, head.encode() + payload)
+        except (OSError, EOFError, asyncio.LimitOverrunError, ValueError, IndexError) as error:
             writer.close()
             raise self._unreachable(str(error)) from None
         except BaseException:
@@ -250,6 +245,14 @@ async def _connect(host: str) -> tuple[asyncio.StreamReader, asyncio.StreamWrite
         return await asyncio.open_unix_connection(host.removeprefix("unix://"))
     parts = urlsplit(host)
     return await asyncio.open_connection(parts.hostname, parts.port, ssl=dockerengine.tls_context())
+
+
+async def _upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> None:
+    writer.write(request)
+    await writer.drain()
+    answer = await reader.readuntil(b"\r\n\r\n")
+    if int(answer.split(None, 2)[1]) not in (HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.OK):
+        raise RuntimeFault("ExecFailed", _message(await reader.read(_MOST_HEAD)))
 
 
 def _message(body: bytes) -> str:

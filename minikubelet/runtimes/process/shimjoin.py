@@ -1,4 +1,5 @@
-"""Running a command inside a running container: `shimjoin <pid>`, the command on stdin.
+"""Running a command inside a running container: `shimjoin <pid>`, the command on stdin; or
+`shimjoin "<pid> <fd>"`, the command on that descriptor, and the standard streams left to it.
 
 Belongs here: taking over namespaces, root, directory, environment and identity of a container's process.
 """
@@ -14,23 +15,36 @@ from minikubelet.runtimes.process import shimenter, shimlibc, shimspec
 
 
 def main() -> None:
-    """Become the command; exits 126 or 127 with one line on stdout when it cannot."""
-    pid = int(sys.argv[-1])
-    argv = shimspec.decode_spec(_all_of(0))["argv"]
-    nowhere = os.open("/dev/null", os.O_RDONLY)
-    os.dup2(nowhere, 0)
+    """Become the command; exits 126 or 127 with one line on stderr when it cannot."""
+    pid, _, told = sys.argv[-1].partition(" ")
+    spec = shimspec.decode_spec(_all_of(int(told or 0)))
+    if told:
+        os.close(int(told))
+    else:
+        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
     try:
         env = os.fsdecode(_contents(f"/proc/{pid}/environ")).split("\0")[:-1]
         identity = _identity(_contents(f"/proc/{pid}/status").decode())
-        _enter(pid)
+        if "tty" in spec.get("flags", ()):
+            env = _with_terminal(env)
+        _enter(int(pid))
         shimenter.default_signals()
         shimenter.drop_privileges(identity)
         os.umask(0o022)
-        shimenter.execute(argv, env)
+        shimenter.execute(spec["argv"], env)
     except shimenter.Unstartable as failure:
         _end(failure.code, str(failure))
     except OSError as failure:
         _end(shimenter.NOT_EXECUTABLE, f"cannot enter the container: {failure}")
+
+
+def _with_terminal(env: list[str]) -> list[str]:
+    """Make stdout the terminal of this session, and name its kind where the container does not."""
+    from fcntl import ioctl  # noqa: PLC0415 - for the commands with a terminal
+    from termios import TIOCSCTTY  # noqa: PLC0415 - as above
+
+    ioctl(1, TIOCSCTTY, 0)
+    return env if any(each.startswith("TERM=") for each in env) else [*env, "TERM=xterm"]
 
 
 def _enter(pid: int) -> None:
@@ -60,7 +74,7 @@ def _identity(status: str) -> shimspec.Spec:
 
 
 def _end(code: int, why: str) -> None:
-    os.write(1, f"{why}\n".encode(errors="replace"))
+    os.write(2, f"{why}\n".encode(errors="replace"))
     os._exit(code)
 
 
