@@ -25,6 +25,7 @@ def add_parsers(subparsers: Any) -> None:
     _export(subparsers)
     _tail(subparsers)
     _what_if(subparsers)
+    _shrink(subparsers)
 
 
 def _command(subparsers: Any, name: str, handler: str, text: str) -> argparse.ArgumentParser:
@@ -186,3 +187,12 @@ def _what_if(subparsers: Any) -> None:
     add("--pod", metavar="POD", help="show what concerns this pod only")
     _output(parser, "text", "json")
     _journal(parser)
+
+
+def _shrink(subparsers: Any) -> None:
+    text = "cut a journal down to the fewest events that still show its divergence, or one decision"
+    parser = _command(subparsers, "shrink", "shrinkcommand:run", text)
+    parser.add_argument("journal", metavar="JOURNAL", help="a journal's directory, a segment or an export")
+    parser.add_argument("--decision", type=_seq, metavar="SEQ", help="show this decision, not a divergence")
+    parser.add_argument("-o", "--output", dest="output_file", metavar="FILE.mkx", required=True)
+    parser.add_argument("--pytest", metavar="FILE", help="also write it as a test")

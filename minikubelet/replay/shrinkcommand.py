@@ -1,0 +1,140 @@
+"""`minikubelet shrink`: the smallest journal that still shows a divergence or a decision, and a test of it.
+
+Belongs here: finding the target, writing the result. May not be here: leaving events out (`shrinking`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from minikubelet.core.commands import Decision
+from minikubelet.core.reducer import Reducer
+from minikubelet.core.reducer import Snapshot as State
+from minikubelet.journal.journalreader import EXPORT_SUFFIX
+from minikubelet.ports.journalport import Record, RecordKind
+from minikubelet.replay.exportcommand import Selection, select, write
+from minikubelet.replay.replayerrors import NEGATIVE, OK, ReplayError, command, write_text
+from minikubelet.replay.replayhistory import Step, open_journal
+from minikubelet.replay.replaypaint import say
+from minikubelet.replay.replayverify import Verifier
+from minikubelet.replay.sentences import of_command, of_reason
+from minikubelet.replay.shrinking import EMPTY, Goal, Run, Taken, rerun, smallest
+from minikubelet.replay.shrunktest import test_text
+from minikubelet.wire.records import (
+    CORE_VERSION,
+    decode_command,
+    decode_event,
+    encode_command,
+    schema_hash,
+)
+
+
+@command
+def run(options: argparse.Namespace) -> int:
+    """Shrink; 1 where the journal shows no divergence to shrink to."""
+    out = Path(options.output_file)
+    if out.suffix != EXPORT_SUFFIX:
+        raise ReplayError(f"{out}: an export's name ends with {EXPORT_SUFFIX}")
+    reader = open_journal(options.journal)
+    target = options.decision
+    if target is None:
+        found = Verifier(reader).run().divergences
+        if not found:
+            say("every decision matches: nothing to shrink to; name a decision with --decision SEQ")
+            return NEGATIVE
+        if found[0].state:
+            raise ReplayError(
+                "the divergence is in a snapshot, not in a decision: it cannot be shrunk to events"
+            )
+        target = found[0].seq
+    chosen = select(open_journal(options.journal), since=0, slot="")
+    steps = _up_to(chosen, target)
+    goal = _goal(chosen.state, steps, target)
+    state, events = _beginning(chosen, steps, goal)
+    kept = smallest(state, events, goal, _progress)
+    result = rerun(state, kept)
+    shown = steps[-1] if options.decision is None else None
+    written = result.steps if shown is None else _recorded(result, goal)
+    header = msgspec.structs.replace(chosen.header, core=CORE_VERSION, schema=schema_hash())
+    write(Selection(header, state, written), out)
+    told = "; ".join(f"{of_command(c)}, because {of_reason(c.reason)}" for c, _ in goal.decided)
+    say(f"{len(steps):,} events shrunk to {len(kept):,}: {told or 'a decision that is made no more'}")
+    say(f"{out}: {sum(1 + len(step.commands) for step in written):,} records")
+    if options.pytest:
+        write_text(Path(options.pytest), test_text(state, written, shows_bug=shown is not None))
+        what = "fails until the decisions match" if shown is not None else "holds now"
+        say(f"{options.pytest}: a test that {what}")
+    return OK
+
+
+def _progress(left: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{left:,} events left ")
+        sys.stderr.flush()
+
+
+def _up_to(chosen: Selection, target: int) -> list[Step]:
+    """The steps up to the one that holds the record of this seq; raises ReplayError."""
+    for index, step in enumerate(chosen.steps):
+        if target in (step.event.seq, *(record.seq for record in step.commands)):
+            return chosen.steps[: index + 1]
+    raise ReplayError(f"there is no record {target} in what can be replayed of this journal")
+
+
+def _goal(state: State, steps: Sequence[Step], target: int) -> Goal:
+    """The commands to be shown: that of the seq, or all that are recorded otherwise than decided now."""
+    recorded = steps[-1].commands
+    now = _decided(state, steps)
+    if target != steps[-1].event.seq:
+        wanted = decode_command(next(one.body for one in recorded if one.seq == target))
+        if all(d.command != wanted for d in now):
+            raise ReplayError(f"decision {target} is not made any more by this version: leave --decision out")
+        return Goal(((wanted, None),))
+    before = [(decode_command(record.body), record.causes) for record in recorded]
+    after = [(d.command, d.causes) for d in now]
+    new, old = [x for x in after if x not in before], [x for x in before if x not in after]
+    if not new and not old:
+        raise ReplayError(f"record {target} is an event with nothing to show; name one of its decisions")
+    return Goal(tuple(new), tuple(old))
+
+
+def _decided(state: State, steps: Sequence[Step]) -> list[Decision]:
+    reducer = Reducer(state)
+    decisions: list[Decision] = []
+    for step in steps:
+        decisions = reducer.decide(step.event.seq, step.event.at, decode_event(step.event.body))
+    return decisions
+
+
+def _beginning(chosen: Selection, steps: Sequence[Step], goal: Goal) -> tuple[State, list[Taken]]:
+    """The state to begin with: none at all where the goal holds so, else the one the journal begins with."""
+    events = [Taken(s.event.seq, s.event.at, decode_event(s.event.body)) for s in steps]
+    if goal.holds(rerun(EMPTY, events).last):
+        return EMPTY, events
+    slots = {one.slot for one, _ in (*goal.decided, *goal.undecided)}
+    own = msgspec.structs.replace(
+        chosen.state, slots=tuple(slot for slot in chosen.state.slots if slot.key in slots)
+    )
+    for state in (own, chosen.state):
+        if goal.holds(rerun(state, events).last):
+            return state, events
+    raise ReplayError("it shows only with the seqs that were recorded, and cannot be shrunk")
+
+
+def _recorded(result: Run, goal: Goal) -> list[Step]:
+    """The steps with the old decisions in the place of the new ones, so that the divergence stays."""
+    event, now = result.steps[-1]
+    new = [one for one, _ in goal.decided]
+    kept = [(decode_command(r.body), r.body, r.causes) for r in now]
+    bodies = [(body, causes) for one, body, causes in kept if one not in new]
+    bodies += [(msgspec.Raw(encode_command(one)), (event.seq,)) for one, _ in goal.undecided]
+    commands = [
+        Record(number, RecordKind.COMMAND, event.at, body, causes)
+        for number, (body, causes) in enumerate(bodies, event.seq + 1)
+    ]
+    return [*result.steps[:-1], Step(event, commands)]
