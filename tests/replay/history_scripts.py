@@ -1,0 +1,143 @@
+"""The scripts of the frozen histories: what a node's life has in it, in a few minutes each.
+
+They are run only to record a new version; what they record is then kept as it is.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from minikubelet.core.events import CommandFailed, ManifestsJudged, MirrorGone
+from minikubelet.model.ids import PodUid, SlotKey, Source
+from minikubelet.model.observed import ObservedSandbox
+from tests.replay.replay_world import JOB, WEB, shop
+from tests.replay.scripted_world import World, slot_of
+
+API = """
+apiVersion: v1
+kind: Pod
+metadata: {name: api, namespace: team}
+spec:
+  containers:
+  - {name: main, image: "busybox:1.36", ports: [{containerPort: 80, hostPort: 8080}]}
+  - {name: other, image: "busybox:1.36"}
+"""
+SIDECARS = """
+apiVersion: v1
+kind: Pod
+metadata: {name: layered}
+spec:
+  restartPolicy: Never
+  activeDeadlineSeconds: 600
+  initContainers:
+  - {name: first, image: "busybox:1.36"}
+  - {name: proxy, image: "busybox:1.36", restartPolicy: Always}
+  - {name: second, image: "busybox:1.36"}
+  containers:
+  - {name: main, image: "busybox:1.36"}
+"""
+
+
+def layers() -> World:
+    """Init containers one by one, a sidecar that is started again, an end by deadline and one by exit."""
+    world = World()
+    world.start()
+    pod = world.manifest(SIDECARS, file="layered.yaml")
+    world.exit(pod, "first", 0)
+    world.exit(pod, "proxy", 1, "Error")
+    world.pass_time(12)
+    world.exit(pod, "second", 0)
+    world.exit(pod, "main", 0)
+    world.pass_time(5)
+    late = world.manifest(SIDECARS.replace("layered", "late"), file="late.yaml")
+    world.exit(late, "first", 3)
+    other = world.manifest(SIDECARS.replace("layered", "slow").replace("600", "20"), file="slow.yaml")
+    world.exit(other, "first", 0)
+    world.segment()
+    world.pass_time(30)
+    world.withdraw(late, file="late.yaml")
+    world.pass_time(60)
+    return world
+
+
+def api_pods() -> World:
+    """Pods of an API server: deleted with grace, with a shorter one, and while the agent was away."""
+    world = World()
+    world.start()
+    pod = world.manifest(API, source=Source.API)
+    world.stubborn = ("main",)
+    world.delete(pod, grace=30)
+    world.pass_time(3)
+    world.delete(pod, grace=1)
+    world.stubborn = ()
+    world.exit(pod, "main", 137)
+    world.pass_time(5)
+    kept = world.manifest(API.replace("name: api", "name: kept"), source=Source.API)
+    world.segment()
+    world.start(gone=kept.metadata.uid)
+    world.pass_time(40)
+    return world
+
+
+def mishaps() -> World:
+    """Sandboxes that fail and die, pulls that fail, stops that fail, mirrors that are deleted by somebody."""
+    world = World()
+    world.broken_sandboxes["shop/web-node-a"] = 3
+    world.start()
+    pod = world.manifest(WEB)
+    world.pass_time(20)
+    world.broken_starts["setup"] = deque(["ErrImagePull", "CreateContainerError"])
+    world.lose_sandbox(pod)
+    world.pass_time(60)
+    world.exit(pod, "setup", 0)
+    world.segment()
+    slot = world.reducer.slots[slot_of(pod)]
+    if slot.mirror is not None:
+        world.tell(MirrorGone(slot=slot.key, uid=slot.mirror.uid))
+    world.pass_time(2)
+    world.stubborn = ("side",)
+    world.withdraw(pod)
+    uid = PodUid(pod.metadata.uid)
+    world.tell(
+        CommandFailed(
+            slot=slot.key,
+            uid=uid,
+            lane="side",
+            command="StopContainer",
+            reason="Timeout",
+            message="no answer",
+        )
+    )
+    world.stubborn = ()
+    world.pass_time(30)
+    return world
+
+
+def restarts() -> World:
+    """Lives of the agent that end at bad moments, with a broken manifest and a pod that nobody knows."""
+    world = World(has_api=False)
+    world.start()
+    pod = world.manifest(WEB)
+    world.exit(pod, "setup", 0)
+    world.start(listed=False, gone=pod.metadata.uid, rejected=(("web.yaml", "line 2: no"),))
+    world.list_runtime()
+    world.pass_time(30)
+    world.segment()
+    world.tell(ManifestsJudged(accepted=1))
+    world.work()
+    world.pass_time(10)
+    world.manifest(JOB, file="job.yaml")
+    world.owner["stray"] = (SlotKey("default/stranger"), PodUid("stranger"))
+    world.sandboxes["stray"] = ObservedSandbox("stray", 0, ready=True)
+    world.start()
+    world.pass_time(60)
+    return world
+
+
+SCRIPTS: Final[dict[str, Callable[[], World]]] = {
+    "shop": shop,
+    "layers": layers,
+    "api-pods": api_pods,
+    "mishaps": mishaps,
+    "restarts": restarts,
+}
