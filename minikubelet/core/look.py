@@ -37,8 +37,9 @@ def observe(slot: Slot, event: PodObserved, now: Moment) -> Slot:
     if known is None and not shown:
         return slot
     gen = known or Generation(uid=event.pod.uid, slot=slot.key, born_at=now.at, spec_seq=now.seq)
-    if event.after < gen.since:
+    if event.after < max(slot.looked, gen.since):
         return slot
+    slot = replace(slot, looked=event.after)
     if shown and gen.stage is Stage.CLEANED:
         gen = replace(gen, stage=Stage.ENDING)
     gen = _sandboxes(gen, event, now)
@@ -47,7 +48,7 @@ def observe(slot: Slot, event: PodObserved, now: Moment) -> Slot:
         gen = _container(gen, name, instances, event.after, now)
     if known is None:
         return replace(slot, generations=(gen, *slot.generations))
-    return slot.put(gen)
+    return slot if gen is known else slot.put(gen)
 
 
 def _names(gen: Generation, event: PodObserved) -> tuple[str, ...]:
@@ -58,13 +59,17 @@ def _sandboxes(gen: Generation, event: PodObserved, now: Moment) -> Generation:
     if event.after < gen.as_of:
         return gen
     shown = sorted(event.pod.sandboxes, key=lambda s: (not s.ready, -s.attempt, -s.created_at, s.id))
+    candidates = shown
     starting = gen.pending.get(SANDBOX_LANE)
     if starting is not None and starting.command == "StartSandbox":
         shown = [s for s in shown if s.attempt != starting.attempt]
-    current = _current_sandbox(gen.sandbox, shown, now)
+        candidates = [s for s in shown if s.ready]
+    current = _current_sandbox(gen.sandbox, candidates, now)
     strays = tuple(s.id for s in shown if current is None or s.id != current.id)
     attempt = max([gen.sandbox_attempt, *(s.attempt for s in shown)])
-    return replace(gen, sandbox=current, strays=strays, sandbox_attempt=attempt, as_of=event.after)
+    if (current, strays, attempt) == (gen.sandbox, gen.strays, gen.sandbox_attempt):
+        return gen
+    return replace(gen, sandbox=current, strays=strays, sandbox_attempt=attempt)
 
 
 def _current_sandbox(known: Sandbox | None, shown: list[ObservedSandbox], now: Moment) -> Sandbox | None:
@@ -82,7 +87,7 @@ def _current_sandbox(known: Sandbox | None, shown: list[ObservedSandbox], now: M
 def _container(
     gen: Generation, name: str, instances: list[ObservedContainer], after: int, now: Moment
 ) -> Generation:
-    record = record_of(gen, name)
+    before = record = record_of(gen, name)
     pending = gen.pending.get(name)
     if after < record.as_of or (pending is not None and pending.command == "StartContainer"):
         return gen
@@ -103,7 +108,9 @@ def _container(
             now=now,
         )
     dead = tuple(c.id for c in instances if c.id != record.id)
-    return with_record(gen, replace(record, dead=dead, as_of=after))
+    if record is before and dead == before.dead:
+        return gen
+    return with_record(gen, replace(record, dead=dead, as_of=before.as_of))
 
 
 def _shown(record: ContainerRecord, shown: ObservedContainer, now: Moment) -> ContainerRecord:

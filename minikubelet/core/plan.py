@@ -7,6 +7,8 @@ triggered: it looks at the state, not at the event that led to it, and planning 
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from msgspec.structs import replace
 
 from minikubelet.core import lifecycle
@@ -30,8 +32,12 @@ from minikubelet.model.ids import Source
 HASH_ANNOTATION = "kubernetes.io/config.hash"
 
 
-def plan(slot: Slot, node: NodeFacts, now: Moment) -> tuple[Slot, list[Decision]]:
-    """Decide for one slot; the slot that comes back knows what was decided."""
+def plan(slot: Slot, node: NodeFacts, now: Moment, before: Slot | None = None) -> tuple[Slot, list[Decision]]:
+    """Decide for one slot; the slot that comes back knows what was decided.
+
+    `before` is the slot as it was last planned for the same node: what has not changed since needs no new
+    status.
+    """
     if not node.listed:
         return slot, []
     draft = Draft(now)
@@ -40,8 +46,9 @@ def plan(slot: Slot, node: NodeFacts, now: Moment) -> tuple[Slot, list[Decision]
             slot = slot.drop(generation.uid)
             continue
         gen = _unclaimed(slot, generation, node, now)
-        slot = slot.put(_advance(slot, gen, node, draft))
-    slot = _publish(slot, node, draft)
+        gen = _advance(slot, gen, node, draft)
+        slot = slot if gen is generation else slot.put(gen)
+    slot = _publish(slot, node, draft, before)
     slot = _release(slot, draft)
     slot = _mirror(slot, node, draft)
     return _wake(slot, draft), draft.decisions
@@ -87,12 +94,8 @@ def _advance(slot: Slot, gen: Generation, node: NodeFacts, draft: Draft) -> Gene
 
 def waits_for(slot: Slot, gen: Generation) -> Generation | None:
     """The older generation of the slot that has to be gone before this one may start."""
-    for older in slot.generations:
-        if older.uid == gen.uid:
-            return None
-        if older.alive or (older.sandbox is not None and _holds_ports(older)):
-            return older
-    return None
+    before = takewhile(lambda other: other.uid != gen.uid, slot.generations)
+    return next((g for g in before if g.alive or (g.sandbox is not None and _holds_ports(g))), None)
 
 
 def _holds_ports(gen: Generation) -> bool:
@@ -112,11 +115,21 @@ def _release(slot: Slot, draft: Draft) -> Slot:
     return slot
 
 
-def _publish(slot: Slot, node: NodeFacts, draft: Draft) -> Slot:
-    newest = slot.generations[-1].uid if slot.generations else None
+def _publish(slot: Slot, node: NodeFacts, draft: Draft, before: Slot | None) -> Slot:
+    """Tell statuses that changed.
+
+    What has not changed is not looked at: a status depends on time only at the moments that wake the slot.
+    """
+    if not slot.generations:
+        return slot
+    newest = slot.generations[-1].uid
+    planned: tuple[Generation, ...] = ()
+    if before is not None and before.generations and before.generations[-1].uid == newest:
+        planned = before.generations if draft.wake in (0, before.wake_at) else ()
     for gen in slot.generations:
         visible = gen.offered or (gen.uid == newest and gen.source is Source.FILE)
-        if not visible or gen.pod is None:
+        unchanged = gen.told and any(gen is one for one in planned)
+        if unchanged or not visible or gen.pod is None:
             continue
         status = project(gen, node, draft.now)
         if gen.told and status == gen.published:

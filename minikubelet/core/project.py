@@ -38,11 +38,12 @@ def project(gen: Generation, node: NodeFacts, now: Moment) -> PodStatus:
     runtime = node.runtime or "unknown"
     inits = tuple(container_status(gen, c, runtime, now.at, init=True) for c in init_containers(gen))
     mains = tuple(container_status(gen, c, runtime, now.at, init=False) for c in main_containers(gen))
-    phase, reason, message = _verdict(gen, mains)
+    incomplete = _incomplete(gen)
+    phase, reason, message = _verdict(gen, mains, incomplete)
     addresses = _addresses(gen, node)
     return PodStatus(
         phase=phase,
-        conditions=_conditions(gen, phase, (*inits, *mains), now),
+        conditions=_conditions(gen, phase, (*inits, *mains), incomplete, now),
         reason=reason,
         message=message,
         host_ip=node.node_ips[0] if node.node_ips else "",
@@ -64,24 +65,26 @@ def _addresses(gen: Generation, node: NodeFacts) -> tuple[str, ...]:
     return gen.sandbox.ips
 
 
-def _verdict(gen: Generation, mains: tuple[ContainerStatus, ...]) -> tuple[PodPhase, str, str]:
+def _verdict(
+    gen: Generation, mains: tuple[ContainerStatus, ...], incomplete: list[str]
+) -> tuple[PodPhase, str, str]:
     """Phase with reason and message. A pod that was told to have ended stays so."""
     told = gen.published
     if gen.ending is None:
-        return _phase(gen, mains), "", ""
+        return _phase(mains, incomplete), "", ""
     if told is not None and told.phase in (PodPhase.SUCCEEDED, PodPhase.FAILED):
         return PodPhase(told.phase), told.reason, told.message
     if gen.alive:
-        return _phase(gen, mains), "", ""
+        return _phase(mains, incomplete), "", ""
     if gen.ending.reason is Reason.DEADLINE_EXCEEDED:
         return PodPhase.FAILED, "DeadlineExceeded", DEADLINE_MESSAGE
     return _last_phase(gen, mains), "", ""
 
 
-def _phase(gen: Generation, mains: tuple[ContainerStatus, ...]) -> PodPhase:
+def _phase(mains: tuple[ContainerStatus, ...], incomplete: list[str]) -> PodPhase:
     """The phase of a pod that goes on: Pending until every main container has begun once."""
     begun = not any(s.state.waiting and not s.last_state.terminated for s in mains)
-    return PodPhase.RUNNING if begun and not _incomplete(gen) else PodPhase.PENDING
+    return PodPhase.RUNNING if begun and not incomplete else PodPhase.PENDING
 
 
 def _last_phase(gen: Generation, mains: tuple[ContainerStatus, ...]) -> PodPhase:
@@ -118,14 +121,18 @@ class Holds(NamedTuple):
 
 
 def _conditions(
-    gen: Generation, phase: PodPhase, statuses: tuple[ContainerStatus, ...], now: Moment
+    gen: Generation,
+    phase: PodPhase,
+    statuses: tuple[ContainerStatus, ...],
+    incomplete: list[str],
+    now: Moment,
 ) -> tuple[PodCondition, ...]:
     once = [c.name for c in init_containers(gen) if not is_sidecar(c)]
     containers = _containers_ready(phase, [s.name for s in statuses if not s.ready and s.name not in once])
     sandboxed = gen.sandbox is not None and gen.sandbox.ready
     found = {
         "PodReadyToStartContainers": Holds(sandboxed),
-        "Initialized": _initialized(gen, phase),
+        "Initialized": _initialized(phase, incomplete),
         "Ready": _gates(gen, containers),
         "ContainersReady": containers,
         "PodScheduled": Holds(holds=True),
@@ -144,10 +151,9 @@ def _containers_ready(phase: PodPhase, unready: list[str]) -> Holds:
     return Holds(holds=False, reason="ContainersNotReady", message=message)
 
 
-def _initialized(gen: Generation, phase: PodPhase) -> Holds:
+def _initialized(phase: PodPhase, incomplete: list[str]) -> Holds:
     if phase is PodPhase.SUCCEEDED:
         return Holds(holds=True, reason="PodCompleted")
-    incomplete = _incomplete(gen)
     if not incomplete:
         return Holds(holds=True)
     message = f"containers with incomplete status: [{' '.join(incomplete)}]"
@@ -170,6 +176,8 @@ def _condition(gen: Generation, now: Moment, kind: str, found: Holds) -> PodCond
     since = rfc3339(now.at)
     for before in gen.published.conditions if gen.published else ():
         if before.type == kind and before.status == status:
+            if (before.reason, before.message) == (found.reason, found.message):
+                return before
             since = before.last_transition_time
     return PodCondition(
         type=kind,

@@ -70,8 +70,8 @@ class ContainerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `attempt` counts restarts and is -1 before the first instance. `delay` is the back-off in force after
     the next exit; `tries` counts starts that failed in a row and `retry_at` ends the wait after them.
     `touched` is the seq of the event that told of the current state, `dead` are older instances to remove.
-    All that is known is as of the seq `as_of`: an observation begun before says nothing new. `again`: it is
-    stopped only to be started anew, whatever the restart policy says.
+    `as_of` is the seq of the last answer about it: an observation begun before says nothing new. `again`: it
+    is stopped only to be started anew, whatever the restart policy says.
     """
 
     name: str
@@ -193,7 +193,7 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     sandbox_attempt: int = -1
     strays: tuple[str, ...] = ()
     as_of: int = 0
-    """the seq as of which its sandboxes are known: an observation begun before says nothing of them"""
+    """the seq of the last answer about its sandboxes: an observation begun before says nothing of them"""
     since: int = 0
     """the seq at which its earlier life was cleaned up: an observation begun before says nothing at all"""
     containers: dict[str, ContainerRecord] = {}
@@ -235,7 +235,8 @@ class Slot(msgspec.Struct, frozen=True, omit_defaults=True):
     """All generations of one namespace/name, oldest first, and the mirror pod.
 
     `mirror_asked` is what was last asked of the API server, `mirror_free_at` the moment before which a
-    deleted mirror is not created again, `wake_at` the timer that is armed.
+    deleted mirror is not created again, `wake_at` the timer that is armed. `looked` is the seq at which the
+    newest observation began.
     """
 
     key: SlotKey
@@ -245,6 +246,7 @@ class Slot(msgspec.Struct, frozen=True, omit_defaults=True):
     mirror_free_at: int = 0
     mirror_seq: int = 0
     wake_at: int = 0
+    looked: int = 0
 
     @property
     def empty(self) -> bool:

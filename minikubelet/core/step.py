@@ -27,7 +27,7 @@ from minikubelet.core.state import Generation, Moment, NodeFacts, Slot
 
 def step(slot: Slot, event: SlotEvent, node: NodeFacts, now: Moment) -> tuple[Slot, list[Decision]]:
     """Take an event of a slot in and decide; the commands are in order."""
-    return plan(apply(slot, event, now), node, now)
+    return plan(apply(slot, event, now), node, now, before=slot)
 
 
 def step_node(node: NodeFacts, event: NodeEvent) -> NodeFacts:

@@ -7,6 +7,7 @@ Belongs here: PodStatus and its parts. May not be here: how a status follows fro
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 from enum import StrEnum
 
@@ -21,7 +22,13 @@ _EXTRA_DIGITS = re.compile(r"(\.\d{6})\d+")
 
 def rfc3339(microseconds: int) -> str:
     """Spell microseconds since the epoch as metav1.Time does: whole seconds, `2024-05-01T10:00:00Z`."""
-    return (_EPOCH + dt.timedelta(seconds=microseconds // 1_000_000)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _spell_second(microseconds // 1_000_000)
+
+
+@functools.lru_cache(maxsize=4096)
+def _spell_second(seconds: int) -> str:
+    """Statuses name few moments many times."""
+    return (_EPOCH + dt.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def rfc3339_micro(microseconds: int) -> str:

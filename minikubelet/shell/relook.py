@@ -17,7 +17,7 @@ from minikubelet.core.events import (
     SandboxStartFailed,
 )
 from minikubelet.core.reducer import Reducer
-from minikubelet.core.state import Generation
+from minikubelet.core.state import Generation, Slot
 from minikubelet.model.ids import PodUid, SlotKey
 
 _STARTS = ("StartSandbox", "StartContainer")
@@ -50,11 +50,11 @@ class Relook:
             return
         if any(pending.command in _STARTS for pending in gen.pending.values()):
             self._left_aside.add(gen.uid)
-        elif _newer(gen, event.after):
+        elif slot is not None and _newer(slot, gen, event.after):
             self._look(event.slot, gen.uid)
 
 
-def _newer(gen: Generation, after: int) -> bool:
+def _newer(slot: Slot, gen: Generation, after: int) -> bool:
     """Whether something of the pod was known already that is newer than what the look began with."""
-    known = [gen.as_of, gen.since, *(record.as_of for record in gen.containers.values())]
+    known = [slot.looked, gen.as_of, gen.since, *(record.as_of for record in gen.containers.values())]
     return after < max(known)

@@ -57,6 +57,7 @@ class Chaos(World):
         self.upstream: list[AnyCommand] = []
         self.mirrors: dict[str, str] = {}
         self.counter = 0
+        self.latest = self.now
         self.looks: list[PodObserved] = []
         self.doubled = True
         self.start_agent()
@@ -107,6 +108,8 @@ class Chaos(World):
             self._answer,
             self._write_file,
             self._answer_all,
+            self._answer_all,
+            self._exit,
             self._remove_file,
             self._create_object,
             self._end_object,
@@ -201,6 +204,7 @@ class Chaos(World):
 
     def _pass_time(self, number: int) -> None:
         self.now += STEPS[number % len(STEPS)] * SECOND
+        self.latest = max(self.latest, self.now)
         for slot, at in list(self.timers.items()):
             if at <= self.now:
                 del self.timers[slot]
@@ -272,6 +276,7 @@ class Chaos(World):
     def calm(self) -> None:
         """Faults end: everything is answered, looked at and served, init containers succeed, time passes."""
         self.runtime.faults.clear()
+        self.now = self.latest
         self.judge()
         for _ in range(8):
             self.observe_all()

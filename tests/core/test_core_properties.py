@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.core.core_chaos import Chaos
 from tests.laws.hashseeds import same_output
 
-MOVES = st.lists(st.tuples(st.integers(0, 15), st.integers(0, 11)), max_size=60)
+MOVES = st.lists(st.tuples(st.integers(0, 17), st.integers(0, 11)), max_size=60)
 
 HISTORY = """
 import random
@@ -22,7 +22,7 @@ class Told(Chaos):
 drawn = random.Random(7)
 world = Told()
 for _ in range(400):
-    world.move(drawn.randrange(16), drawn.randrange(12))
+    world.move(drawn.randrange(18), drawn.randrange(12))
 world.calm()
 for decision in world.decisions:
     print(decision.causes)
