@@ -15,6 +15,7 @@ from minikubelet.core.backoff import MIRROR_PAUSE, retry_delay
 from minikubelet.core.commands import CLEANUP_LANE, SANDBOX_LANE
 from minikubelet.core.events import (
     CommandFailed,
+    ContainerProbed,
     ContainerRemoved,
     ContainerStarted,
     ContainerStartFailed,
@@ -36,6 +37,7 @@ from minikubelet.core.events import (
 )
 from minikubelet.core.look import observe
 from minikubelet.core.merge import merge
+from minikubelet.core.probes import probed
 from minikubelet.core.state import (
     Generation,
     Life,
@@ -62,6 +64,8 @@ def apply(slot: Slot, event: SlotEvent, now: Moment) -> Slot:
             return _mirror_gone(slot, event, now)
         case PodObserved():
             return observe(slot, event, now)
+        case ContainerProbed():
+            return probed(slot, event, now)
         case TimerFired():
             return replace(slot, wake_at=0)
         case _:
@@ -194,9 +198,9 @@ def _container_start_failed(
         now=now,
     )
     record = lifecycle.exited(
-        replace(record, started_at=now.at),
+        replace(record, image_id=event.image_id, started_at=event.started_at or now.at),
         exit_code=event.exit_code,
-        reason="StartError",
+        reason=event.ended,
         message=event.message,
         finished_at=now.at,
         now=now,

@@ -30,6 +30,7 @@ class Reason(Enum):
     CONTAINER_EXITED = "ContainerExited"
     CONTAINER_CHANGED = "ContainerChanged"
     CONTAINER_SUPERFLUOUS = "ContainerSuperfluous"
+    UNHEALTHY = "Unhealthy"
     SANDBOX_GONE = "SandboxGone"
     SANDBOX_SUPERFLUOUS = "SandboxSuperfluous"
     RETRY = "Retry"

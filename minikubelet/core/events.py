@@ -12,7 +12,7 @@ import msgspec
 
 from minikubelet.model.ids import PodUid, SlotKey, Source
 from minikubelet.model.observed import ObservedPod
-from minikubelet.model.pod import Pod
+from minikubelet.model.pod import Pod, ProbeKind
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", kw_only=True):
@@ -161,7 +161,7 @@ class ContainerStartFailed(Event, tag=True, frozen=True, kw_only=True):
     """StartContainer failed. With a `container_id`, an instance was made that could not run.
 
     `reason` is ErrImagePull, ErrImageNeverPull, InvalidImageName, CreateContainerConfigError,
-    CreateContainerError or RunContainerError.
+    CreateContainerError, RunContainerError or PostStartHookError; `ended` is that of the instance's end.
     """
 
     slot: SlotKey
@@ -173,6 +173,9 @@ class ContainerStartFailed(Event, tag=True, frozen=True, kw_only=True):
     container_id: str = ""
     exit_code: int = 128
     hash: str = ""
+    image_id: str = ""
+    started_at: int = 0
+    ended: str = "StartError"
 
 
 class ContainerStopped(Event, tag=True, frozen=True, kw_only=True):
@@ -186,6 +189,21 @@ class ContainerStopped(Event, tag=True, frozen=True, kw_only=True):
     started_at: int = 0
     finished_at: int = 0
     reason: str = ""
+    message: str = ""
+
+
+class ContainerProbed(Event, tag=True, frozen=True, kw_only=True):
+    """A probe came to another result than before: so many answers in a row were alike as its threshold asks.
+
+    Only results that change something are told: ready or not, started, failed its startup or liveness probe.
+    """
+
+    slot: SlotKey
+    uid: PodUid
+    container: str
+    container_id: str
+    probe: ProbeKind
+    passed: bool
     message: str = ""
 
 
@@ -253,5 +271,5 @@ PodResult = (
     | CommandFailed
 )
 ResultEvent = PodResult | PodCleanedUp
-SlotEvent = SpecEvent | MirrorEvent | PodObserved | ResultEvent | TimerFired
+SlotEvent = SpecEvent | MirrorEvent | PodObserved | ContainerProbed | ResultEvent | TimerFired
 AnyEvent = NodeEvent | SlotEvent

@@ -25,14 +25,15 @@ from minikubelet.core.state import (
     Pending,
     Stage,
     busy_lanes,
+    init_containers,
+    is_sidecar,
     record_of,
-    sidecar_names,
 )
 
 
 def stop(gen: Generation, ending: Ending, draft: Draft) -> Generation:
     """Decide the next commands of a generation that ends."""
-    sidecars = sidecar_names(gen)
+    sidecars = tuple(c.name for c in init_containers(gen) if is_sidecar(c))
     for record in gen.containers.values():
         if record.name not in sidecars:
             gen = stop_container(gen, record, draft, ending.reason, _grace_left(ending, draft))

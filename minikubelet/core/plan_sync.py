@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from minikubelet.core import lifecycle
+from minikubelet.core import lifecycle, probes
 from minikubelet.core.backoff import CRASH_MAX, SECOND, SHOWN_AS_FAILED
 from minikubelet.core.commands import (
     SANDBOX_LANE,
@@ -56,7 +56,8 @@ def restart_policy(gen: Generation) -> str:
 def will_restart(gen: Generation, record: ContainerRecord) -> bool:
     """Whether the restart policy starts a container again that has ended."""
     policy = restart_policy(gen)
-    return record.again or policy == "Always" or (policy == "OnFailure" and record.exit_code != 0)
+    failed = record.exit_code != 0 or record.unhealthy is not None
+    return record.again or policy == "Always" or (policy == "OnFailure" and failed)
 
 
 def _over(gen: Generation, draft: Draft) -> Reason | None:
@@ -145,7 +146,7 @@ def _init(gen: Generation, sandbox: Sandbox, draft: Draft) -> tuple[Generation, 
         record = record_of(gen, container.name)
         if is_sidecar(container):
             gen = _main(gen, container, sandbox, draft)
-            if not begun and not _runs(gen, container.name, sandbox):
+            if not begun and not _runs(gen, container, sandbox):
                 return gen, False
         elif not begun and not _completed(record, sandbox):
             return _one_init(gen, container, sandbox, draft), False
@@ -157,9 +158,9 @@ def _mains_begun(gen: Generation, sandbox: Sandbox) -> bool:
     return any(r.life is not Life.NEVER and r.sandbox_id == sandbox.id for r in records)
 
 
-def _runs(gen: Generation, name: str, sandbox: Sandbox) -> bool:
-    record = record_of(gen, name)
-    return record.running and record.sandbox_id == sandbox.id
+def _runs(gen: Generation, sidecar: Container, sandbox: Sandbox) -> bool:
+    record = record_of(gen, sidecar.name)
+    return probes.has_started(sidecar, record) and record.sandbox_id == sandbox.id
 
 
 def _completed(record: ContainerRecord, sandbox: Sandbox) -> bool:
@@ -182,6 +183,9 @@ def _main(gen: Generation, container: Container, sandbox: Sandbox, draft: Draft)
         if _changed(gen, record):
             gen = with_record(gen, replace(record, again=True))
             return stop_container(gen, record, draft, Reason.CONTAINER_CHANGED, lifecycle.grace_of(gen))
+        if record.unhealthy is not None:
+            grace = probes.grace_of_unhealthy(gen, container, record.unhealthy)
+            return stop_container(gen, record, draft, Reason.UNHEALTHY, grace)
         return gen
     if record.life is Life.EXITED and not (is_sidecar(container) or will_restart(gen, record)):
         return gen

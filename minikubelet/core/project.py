@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from minikubelet.core.commands import Reason
+from minikubelet.core.probes import has_started
 from minikubelet.core.project_container import container_status
 from minikubelet.core.state import (
     Generation,
@@ -40,7 +41,7 @@ def project(gen: Generation, node: NodeFacts, now: Moment) -> PodStatus:
     mains = tuple(container_status(gen, c, runtime, now.at, init=False) for c in main_containers(gen))
     incomplete = _incomplete(gen)
     phase, reason, message = _verdict(gen, mains, incomplete)
-    addresses = _addresses(gen, node)
+    ips = addresses(gen, node)
     return PodStatus(
         phase=phase,
         conditions=_conditions(gen, phase, (*inits, *mains), incomplete, now),
@@ -48,8 +49,8 @@ def project(gen: Generation, node: NodeFacts, now: Moment) -> PodStatus:
         message=message,
         host_ip=node.node_ips[0] if node.node_ips else "",
         host_ips=tuple(HostIP(ip=ip) for ip in node.node_ips),
-        pod_ip=addresses[0] if addresses else "",
-        pod_ips=tuple(PodIP(ip=ip) for ip in addresses),
+        pod_ip=ips[0] if ips else "",
+        pod_ips=tuple(PodIP(ip=ip) for ip in ips),
         start_time=rfc3339(gen.born_at),
         init_container_statuses=inits,
         container_statuses=mains,
@@ -57,7 +58,8 @@ def project(gen: Generation, node: NodeFacts, now: Moment) -> PodStatus:
     )
 
 
-def _addresses(gen: Generation, node: NodeFacts) -> tuple[str, ...]:
+def addresses(gen: Generation, node: NodeFacts) -> tuple[str, ...]:
+    """The pod's addresses while its sandbox lives; on the host's network they are the node's."""
     if gen.sandbox is None or not gen.sandbox.ready:
         return ()
     if gen.pod is not None and gen.pod.spec.host_network:
@@ -106,7 +108,7 @@ def _incomplete(gen: Generation) -> list[str]:
         record = record_of(gen, container.name)
         done = record.life is Life.EXITED and record.exit_code == 0
         if is_sidecar(container):
-            done = record.running
+            done = has_started(container, record)
         if not done or record.sandbox_id != sandbox:
             names.append(container.name)
     return names

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from minikubelet.core.backoff import SECOND, SHOWN_AS_FAILED
 from minikubelet.core.plan_sync import due_at, will_restart
+from minikubelet.core.probes import has_started, is_ready
 from minikubelet.core.state import (
     ContainerRecord,
     Generation,
@@ -36,18 +37,17 @@ def container_status(
     """The status of one container at a moment (µs); `runtime` is the scheme of container ids."""
     record = record_of(gen, container.name)
     state = _state(gen, container, record, runtime, at, init=init)
-    running = state.running is not None
     done = init and not is_sidecar(container) and record.life is Life.EXITED and record.exit_code == 0
     return ContainerStatus(
         name=container.name,
-        ready=(running and not (init and not is_sidecar(container))) or done,
+        ready=done or ((is_sidecar(container) or not init) and is_ready(container, record)),
         restart_count=max(0, record.attempt),
         image=container.image,
         image_id=record.image_id,
         state=state,
         last_state=_last_state(state, record, runtime),
         container_id=f"{runtime}://{record.id}" if record.id else "",
-        started=running,
+        started=has_started(container, record),
     )
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from minikubelet.core.commands import Reason
 from minikubelet.model.ids import PodUid, SlotKey, Source
-from minikubelet.model.pod import Container, Pod
+from minikubelet.model.pod import Container, Pod, ProbeKind
 from minikubelet.model.status import PodStatus
 
 
@@ -71,7 +71,7 @@ class ContainerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     the next exit; `tries` counts starts that failed in a row and `retry_at` ends the wait after them.
     `touched` is the seq of the event that told of the current state, `dead` are older instances to remove.
     `as_of` is the seq of the last answer about it: an observation begun before says nothing new. `again`: it
-    is stopped only to be started anew, whatever the restart policy says.
+    is stopped only to be started anew, whatever the restart policy says. The last three, probes have told.
     """
 
     name: str
@@ -97,6 +97,9 @@ class ContainerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     touched: int = 0
     as_of: int = 0
     again: bool = False
+    ready: bool = False
+    started: bool = False
+    unhealthy: ProbeKind | None = None
 
     @property
     def running(self) -> bool:
@@ -292,8 +295,3 @@ def init_containers(generation: Generation) -> tuple[Container, ...]:
 def main_containers(generation: Generation) -> tuple[Container, ...]:
     """The main containers of its definition, in order."""
     return generation.pod.spec.containers if generation.pod else ()
-
-
-def sidecar_names(generation: Generation) -> tuple[str, ...]:
-    """The names of its sidecars in the order of their start."""
-    return tuple(c.name for c in init_containers(generation) if is_sidecar(c))

@@ -52,6 +52,7 @@ from minikubelet.model.podprobe import (
     Lifecycle,
     LifecycleHandler,
     Probe,
+    ProbeKind,
     SleepAction,
     TCPSocketAction,
 )
@@ -150,6 +151,7 @@ __all__ = [
     "PodSecurityContext",
     "PodSpec",
     "Probe",
+    "ProbeKind",
     "ProjectedVolumeSource",
     "Protocol",
     "Quantity",

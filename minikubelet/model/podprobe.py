@@ -5,6 +5,8 @@ Belongs here: questions and their timing. May not be here: asking them, or count
 
 from __future__ import annotations
 
+from enum import Enum
+
 from minikubelet.model.podbase import ApiStruct, IntOrString
 
 
@@ -49,6 +51,14 @@ class SleepAction(ApiStruct, frozen=True, kw_only=True):
     """Wait so many seconds."""
 
     seconds: int
+
+
+class ProbeKind(Enum):
+    """What a probe is asked for; the values are upstream's words for its Events."""
+
+    STARTUP = "Startup"
+    READINESS = "Readiness"
+    LIVENESS = "Liveness"
 
 
 class Probe(ApiStruct, frozen=True, kw_only=True):

@@ -70,6 +70,8 @@ def _of_result(event: e.AnyEvent) -> str:  # noqa: C901 - one arm an event
             return f"container {event.container} could not be started: {event.reason}: {event.message}"
         case e.ContainerStopped():
             return f"container {event.container} was stopped, exit code {event.exit_code}"
+        case e.ContainerProbed():
+            return _probed(event)
         case e.ContainerRemoved():
             return f"dead container {event.container} ({short(event.container_id)}) was removed"
         case e.SandboxStopped():
@@ -82,6 +84,12 @@ def _of_result(event: e.AnyEvent) -> str:  # noqa: C901 - one arm an event
             return f"{event.command} failed: {event.reason}: {event.message}"
         case _:
             return otherwise(event)
+
+
+def _probed(event: e.ContainerProbed) -> str:
+    said = f": {event.message}" if event.message and not event.passed else ""
+    passed = "passed" if event.passed else "failed"
+    return f"the {event.probe.value.lower()} probe of container {event.container} {passed}{said}"
 
 
 def _from(origin: str) -> str:
@@ -175,6 +183,7 @@ _REASONS = {
     c.Reason.CONTAINER_EXITED: "the container had exited and its restart policy starts it again",
     c.Reason.CONTAINER_CHANGED: "the container's definition changed",
     c.Reason.CONTAINER_SUPERFLUOUS: "it is dead or no longer part of the pod's definition",
+    c.Reason.UNHEALTHY: "the container had failed its startup or liveness probe",
     c.Reason.SANDBOX_GONE: "the sandbox it ran in is gone",
     c.Reason.SANDBOX_SUPERFLUOUS: "a newer sandbox has taken its place",
     c.Reason.RETRY: "the attempt before had failed and its back-off was over",
