@@ -46,7 +46,8 @@ class Intake:
 
     async def put(self, fact: SourceFact) -> None:
         """Take one fact, and wait while the inbox is full."""
-        if isinstance(fact, PodOffered):
+        if isinstance(fact, PodOffered) and fact.deletion_at is None:
+            # One that is being deleted needs its definition no more: kept anew, it would outlive its pod.
             await self._vault.store(fact.pod)
         elif isinstance(fact, VerdictsChanged):
             self.verdicts = fact.verdicts
