@@ -7,6 +7,7 @@ Durations are seconds, sizes bytes; in a file they are `1m30s` and `10Mi`.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
@@ -26,14 +27,69 @@ class CrashLoopBackOffConfig(ApiStruct, frozen=True, kw_only=True):
     max_container_restart_period: Duration = 300.0
 
 
+class X509Settings(ApiStruct, frozen=True, kw_only=True):
+    """Client certificates of which authority are believed; empty: of none."""
+
+    client_ca_file: str = msgspec.field(default="", name="clientCAFile")
+
+
+class TokenWebhookSettings(ApiStruct, frozen=True, kw_only=True):
+    """Whether the API server is asked about bearer tokens (TokenReview)."""
+
+    enabled: bool = True
+    cache_ttl: Duration = msgspec.field(default=120.0, name="cacheTTL")
+
+
+class AnonymousSettings(ApiStruct, frozen=True, kw_only=True):
+    """Whether callers without a name get in at all."""
+
+    enabled: bool = False
+
+
+class AuthenticationSettings(ApiStruct, frozen=True, kw_only=True):
+    """Who is who at the node's own API."""
+
+    x509: X509Settings = X509Settings()
+    webhook: TokenWebhookSettings = TokenWebhookSettings()
+    anonymous: AnonymousSettings = AnonymousSettings()
+
+
+class AuthorizationMode(StrEnum):
+    """Who decides what callers of the node's API may do."""
+
+    ALWAYS_ALLOW = "AlwaysAllow"
+    WEBHOOK = "Webhook"
+
+
+class AccessWebhookSettings(ApiStruct, frozen=True, kw_only=True):
+    """How long answers of the API server (SubjectAccessReview) hold."""
+
+    cache_authorized_ttl: Duration = msgspec.field(default=300.0, name="cacheAuthorizedTTL")
+    cache_unauthorized_ttl: Duration = msgspec.field(default=30.0, name="cacheUnauthorizedTTL")
+
+
+class AuthorizationSettings(ApiStruct, frozen=True, kw_only=True):
+    """Who may do what at the node's own API; `mode` is the value of an `AuthorizationMode`."""
+
+    mode: str = AuthorizationMode.WEBHOOK.value
+    webhook: AccessWebhookSettings = AccessWebhookSettings()
+
+
 class KubeletSettings(ApiStruct, frozen=True, kw_only=True):
     """`kubelet.config.k8s.io/v1beta1` KubeletConfiguration as far as it is honoured; upstream's defaults.
 
     `container_runtime_endpoint` empty leaves the choice to the agent, `static_pod_path` empty is none.
     `max_parallel_image_pulls` None is no limit, and counts only where pulls are not serialised.
+    `address` is the loopback one, where upstream listens on all.
     """
 
     static_pod_path: str = ""
+    address: str = "127.0.0.1"
+    port: int = 10250
+    tls_cert_file: str = ""
+    tls_private_key_file: str = ""
+    authentication: AuthenticationSettings = AuthenticationSettings()
+    authorization: AuthorizationSettings = AuthorizationSettings()
     file_check_frequency: Duration = 20.0
     sync_frequency: Duration = 60.0
     max_pods: int = 110

@@ -12,7 +12,13 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from minikubelet.model.settings import AgentSettings, KubeletSettings, Settings
+from minikubelet.model.settings import (
+    AgentSettings,
+    AuthenticationSettings,
+    AuthorizationMode,
+    KubeletSettings,
+    Settings,
+)
 from minikubelet.wire import check_names as names
 from minikubelet.wire.fieldpaths import Findings, report
 from minikubelet.wire.fitting import fit, kind_of
@@ -25,8 +31,9 @@ AGENT = ("minikubelet.dev/v1alpha1", "AgentConfiguration")
 _ZERO_IS_UNSET = (
     "file_check_frequency", "sync_frequency", "max_pods", "pod_logs_dir", "container_log_max_size",
     "runtime_request_timeout", "node_status_update_frequency", "node_status_report_frequency",
-    "node_lease_duration_seconds",
+    "node_lease_duration_seconds", "address", "port",
 )  # fmt: skip
+_PATHS = ("static_pod_path", "pod_logs_dir", "resolv_conf", "tls_cert_file", "tls_private_key_file")
 _AT_LEAST: dict[str, float] = {
     "fileCheckFrequency": 0, "syncFrequency": 0, "maxPods": 0, "containerLogMaxSize": 0,
     "containerLogMaxFiles": 2, "containerLogMonitorInterval": 1, "runtimeRequestTimeout": 0,
@@ -71,10 +78,19 @@ def read_settings(data: bytes, *, directory: str = "") -> SettingsReading:
     if messages:
         raise SettingsFault(tuple(messages))
     kubelet = replace(
-        kubelet, **_resolved(kubelet, ("static_pod_path", "pod_logs_dir", "resolv_conf"), directory)
+        kubelet,
+        authentication=_with_authority(kubelet.authentication, directory),
+        **_resolved(kubelet, _PATHS, directory),
     )
     agent = replace(agent, **_resolved(agent, ("state_dir",), directory))
     return SettingsReading(Settings(kubelet=kubelet, agent=agent), tuple(warnings))
+
+
+def _with_authority(settings: AuthenticationSettings, directory: str) -> AuthenticationSettings:
+    file = settings.x509.client_ca_file
+    if not file:
+        return settings
+    return replace(settings, x509=replace(settings.x509, client_ca_file=posixpath.join(directory, file)))
 
 
 def _by_kind(documents: tuple[Node, ...]) -> dict[tuple[str, str], Node]:
@@ -127,6 +143,7 @@ def _checked_kubelet(node: Node, messages: list[str]) -> KubeletSettings:
         wrong = names.ip_address(address)
         if wrong:
             findings.invalid(("clusterDNS", number), address, wrong)
+    _check_node_api(settings, findings)
     if settings.shutdown_grace_period_critical_pods > settings.shutdown_grace_period:
         key, value = "shutdownGracePeriodCriticalPods", settings.shutdown_grace_period_critical_pods
         findings.invalid((key,), value, "must not exceed shutdownGracePeriod")
@@ -134,6 +151,21 @@ def _checked_kubelet(node: Node, messages: list[str]) -> KubeletSettings:
         findings.forbidden(("maxParallelImagePulls",), "cannot be set while serializeImagePulls is true")
     messages.extend(report(node, findings.found))
     return settings
+
+
+def _check_node_api(settings: KubeletSettings, findings: Findings) -> None:
+    wrong = names.ip_address(settings.address)
+    if wrong:
+        findings.invalid(("address",), settings.address, wrong)
+    if not 0 < settings.port < 1 << 16:
+        findings.invalid(("port",), settings.port, "must be between 1 and 65535")
+    modes = [mode.value for mode in AuthorizationMode]
+    if settings.authorization.mode not in modes:
+        findings.invalid(
+            ("authorization", "mode"), settings.authorization.mode, f"must be {' or '.join(modes)}"
+        )
+    if bool(settings.tls_cert_file) != bool(settings.tls_private_key_file):
+        findings.invalid(("tlsCertFile",), settings.tls_cert_file, "goes together with tlsPrivateKeyFile")
 
 
 def _by_name(settings: KubeletSettings, key: str) -> Any:

@@ -85,17 +85,44 @@ def test_relative_paths_are_taken_from_the_files_directory() -> None:
 
 def test_known_fields_without_effect_are_warned_of_by_name() -> None:
     """Whatever their value: a kubelet's file is accepted as it is."""
-    reading = read(f"{KUBELET}evictionHard: {{memory.available: 5%}}\nauthentication: {{anonymous: {{}}}}\n")
+    reading = read(f"{KUBELET}evictionHard: {{memory.available: 5%}}\nlogging: {{format: json}}\n")
     assert reading.settings == Settings()
     assert reading.warnings == (
         "line 3: evictionHard is known but has no effect yet",
-        "line 4: authentication is known but has no effect yet",
+        "line 4: logging is known but has no effect yet",
     )
+
+
+def test_who_may_call_the_node_api_and_where_it_listens() -> None:
+    text = (
+        "authentication:\n  x509: {clientCAFile: ca.crt}\n"
+        "  webhook: {cacheTTL: 3m0s}\n  anonymous: {enabled: true}\n"
+        "authorization: {mode: AlwaysAllow, webhook: {cacheUnauthorizedTTL: 1s}}\n"
+        "address: '::1'\nport: 0\ntlsCertFile: a.crt\ntlsPrivateKeyFile: /b.key\n"
+    )
+    kubelet = read(KUBELET + text, "/etc/mk").settings.kubelet
+    assert kubelet.authentication.x509.client_ca_file == "/etc/mk/ca.crt"
+    assert (kubelet.authentication.webhook.enabled, kubelet.authentication.webhook.cache_ttl) == (True, 180)
+    assert kubelet.authentication.anonymous.enabled
+    assert (kubelet.authorization.mode, kubelet.authorization.webhook.cache_unauthorized_ttl) == (
+        "AlwaysAllow",
+        1,
+    )
+    assert (kubelet.address, kubelet.port) == ("::1", 10250)
+    assert (kubelet.tls_cert_file, kubelet.tls_private_key_file) == ("/etc/mk/a.crt", "/b.key")
+    plain = read(KUBELET).settings.kubelet
+    assert (plain.address, plain.authorization.mode) == ("127.0.0.1", "Webhook")
+    assert not plain.authentication.anonymous.enabled
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("authorization: {mode: Always}", "must be AlwaysAllow or Webhook"),
+        ("address: everywhere", "must be an IPv4 or IPv6 address"),
+        ("port: 70000", "must be between 1 and 65535"),
+        ("tlsCertFile: a.crt", "goes together with tlsPrivateKeyFile"),
+        ("authentication: {anonymus: {}}", 'did you mean "anonymous"?'),
         ("staticPodpath: x", 'unknown field "staticPodpath", did you mean "staticPodPath"?'),
         ("evictionhard: {}", 'did you mean "evictionHard"?'),
         ("nonsense: 1", 'line 3: nonsense: unknown field "nonsense"'),
