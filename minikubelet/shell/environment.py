@@ -1,20 +1,28 @@
 """Environment: the variables, command and arguments of a container.
 
-Belongs here: `$(VAR)` expansion, fieldRef and resourceFieldRef
-(kubernetes.io/docs/tasks/inject-data-application). May not be here: reading ConfigMaps or Secrets.
+Belongs here: `$(VAR)` expansion, what overrides what, fieldRef and resourceFieldRef
+(kubernetes.io/docs/tasks/inject-data-application). May not be here: reading objects (`envobjects`).
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Final
 
 import msgspec
 
-from minikubelet.model.pod import Container, EnvVar, Pod, ResourceFieldSelector
+from minikubelet.model.pod import (
+    ConfigMapKeySelector,
+    Container,
+    EnvVar,
+    EnvVarSource,
+    Pod,
+    ResourceFieldSelector,
+    SecretKeySelector,
+)
 from minikubelet.model.podquantity import parse_quantity
 from minikubelet.ports.runtimeport import RuntimeFault
 
@@ -42,31 +50,90 @@ def expand(text: str, values: Mapping[str, str]) -> str:
     return _REFERENCE.sub(one, text)
 
 
-def environment(pod: Pod, container: Container, facts: Facts) -> dict[str, str]:
-    """The variables of a container in order; raises RuntimeFault for what cannot be resolved."""
-    if container.env_from:
-        raise _unsupported(container, "envFrom")
-    values: dict[str, str] = {}
+def names_in(text: str) -> list[str]:
+    """The names that `expand` looks up in a text."""
+    return [name for name in _REFERENCE.findall(text) if name]
+
+
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """What was read for one container: texts of objects by name and key, and the service variables.
+
+    An object that is optional and missing is not there.
+    """
+
+    config_maps: Mapping[str, Mapping[str, str]] = {}
+    secrets: Mapping[str, Mapping[str, str]] = {}
+    services: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        """Show names only."""
+        return f"Looked({sorted(self.config_maps)}, {sorted(self.secrets)})"
+
+
+def environment(pod: Pod, container: Container, facts: Facts, looked: Looked | None = None) -> dict[str, str]:
+    """The variables of a container: of envFrom, then its own in order, then those of services.
+
+    Raises RuntimeFault for what cannot be resolved. As upstream, `$(NAME)` stands for a service's variable
+    too, and one of envFrom or env hides the service's.
+    """
+    looked = looked or Looked()
+    values = dict(_whole(container, looked))
     for variable in container.env:
-        values[variable.name] = _value(pod, container, variable, facts, values)
+        if variable.value_from is None:
+            values[variable.name] = expand(variable.value, {**looked.services, **values})
+            continue
+        found = _value(pod, container, variable, facts, looked)
+        if found is not None:
+            values[variable.name] = found
+    values |= {name: text for name, text in looked.services.items() if name not in values}
+    for name, text in values.items():
+        if "\0" in text:
+            raise _fault(f"container {container.name}: the value of {name} has a NUL byte in it")
     return values
 
 
-def _value(pod: Pod, container: Container, variable: EnvVar, facts: Facts, values: Mapping[str, str]) -> str:
-    source = variable.value_from
-    if source is None:
-        return expand(variable.value, values)
+def _whole(container: Container, looked: Looked) -> Iterator[tuple[str, str]]:
+    """All keys of the objects of envFrom, with their prefix."""
+    for source in container.env_from:
+        held: Mapping[str, str] = {}
+        if source.config_map_ref is not None:
+            held = looked.config_maps.get(source.config_map_ref.name, {})
+        elif source.secret_ref is not None:
+            held = looked.secrets.get(source.secret_ref.name, {})
+        for key, text in held.items():
+            yield source.prefix + key, text
+
+
+def _value(pod: Pod, container: Container, variable: EnvVar, facts: Facts, looked: Looked) -> str | None:
+    """The value that a variable refers to; None where it is optional and not there."""
+    source = variable.value_from or EnvVarSource()
     if source.field_ref is not None:
         return field_value(pod, source.field_ref.field_path, facts)
     if source.resource_field_ref is not None:
         return resource_value(pod, container, source.resource_field_ref, facts)
-    raise _unsupported(container, f"env {variable.name}: a reference to a ConfigMap, Secret or file")
-
-
-def _unsupported(container: Container, what: str) -> RuntimeFault:
-    return RuntimeFault(
-        "CreateContainerConfigError", f"container {container.name}: {what} is not supported by this version"
+    if source.config_map_key_ref is not None:
+        return _key(pod, source.config_map_key_ref, looked.config_maps, "ConfigMap")
+    if source.secret_key_ref is not None:
+        return _key(pod, source.secret_key_ref, looked.secrets, "Secret")
+    raise _fault(
+        f"container {container.name}: env {variable.name}: fileKeyRef is not supported by this version"
     )
+
+
+def _key(
+    pod: Pod,
+    ref: ConfigMapKeySelector | SecretKeySelector,
+    held: Mapping[str, Mapping[str, str]],
+    kind: str,
+) -> str | None:
+    found = held.get(ref.name, {}).get(ref.key)
+    if found is None and not ref.optional:
+        raise _fault(f"couldn't find key {ref.key} in {kind} {pod.metadata.namespace}/{ref.name}")
+    return found
+
+
+def _fault(message: str) -> RuntimeFault:
+    return RuntimeFault("CreateContainerConfigError", message)
 
 
 def field_value(pod: Pod, path: str, facts: Facts) -> str:
@@ -87,7 +154,7 @@ def field_value(pod: Pod, path: str, facts: Facts) -> str:
         "status.podIPs": ",".join(facts.pod_ips),
     }
     if path not in known:
-        raise RuntimeFault("CreateContainerConfigError", f"fieldRef {path!r} is not known")
+        raise _fault(f"fieldRef {path!r} is not known")
     return known[path]
 
 

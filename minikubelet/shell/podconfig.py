@@ -1,77 +1,110 @@
 """Pod configurations: the runtime's requests made from a full pod.
 
-Belongs here: what of a definition becomes which field of the runtime port. May not be here: calls.
+Belongs here: what of a definition becomes which field of the runtime port. May not be here: names and DNS
+(`podnames`), resources and security (`podlimits`, `securitymerge`), or calls of a runtime.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from minikubelet.core.qos import BEST_EFFORT, GUARANTEED, qos_class
 from minikubelet.model.ids import PodUid, slot_key
-from minikubelet.model.pod import Container, Pod, PodSecurityContext, SecurityContext
-from minikubelet.model.podquantity import milli, whole
+from minikubelet.model.pod import Container, Pod, PodSecurityContext
+from minikubelet.ports.objectport import ObjectReader
 from minikubelet.ports.runtimeport import (
     ContainerConfig,
-    DnsConfig,
+    Mount,
     PortMapping,
-    Resources,
+    RuntimeFault,
     SandboxConfig,
-    Security,
 )
-from minikubelet.shell.environment import Facts, environment, expand
+from minikubelet.shell.environment import Facts, Looked, environment, expand
+from minikubelet.shell.envobjects import look_up
+from minikubelet.shell.objects import NoObjects
+from minikubelet.shell.podlimits import container_resources
+from minikubelet.shell.podnames import dns_config, hosts_file, sandbox_host_name
 from minikubelet.shell.podpaths import PodPaths
+from minikubelet.shell.securitymerge import merged_security, verify_non_root
 from minikubelet.shell.volumes import Volumes
 from minikubelet.wire.containerhash import container_hash
 
-PERIOD: Final = 100_000
-MIN_SHARES: Final = 2
-MIN_QUOTA: Final = 1000
-_ADJUST: Final = {GUARANTEED: -997, BEST_EFFORT: 1000}
-_HOSTNAME_MAX: Final = 63
+HOSTS: Final = "/etc/hosts"
+
+Hide = Callable[[PodUid, Iterable[str]], None]
+"""Takes further secret values of a pod, which may not show in any message of an engine."""
+ImageUser = Callable[[str], Awaitable[str]]
+"""The user that an image of the engine is configured with."""
 
 
 class NodeSide(msgspec.Struct, frozen=True, kw_only=True):
-    """What of the node and its settings goes into requests; `memory` in bytes."""
+    """What of the node and its settings goes into requests; `memory` in bytes.
+
+    `writes_hosts`: containers get an /etc/hosts of the agent's making, as upstream's do.
+    """
 
     name: str
     ips: tuple[str, ...] = ()
     cluster_dns: tuple[str, ...] = ()
     cluster_domain: str = ""
+    resolv_conf: str = "/etc/resolv.conf"
     pids_limit: int = 0
     memory: int = 0
     cpus: int = 1
+    writes_hosts: bool = False
 
 
 class PodConfigMaker:
-    """Makes SandboxConfig and ContainerConfig."""
+    """Makes SandboxConfig and ContainerConfig.
 
-    def __init__(self, node: NodeSide, paths: PodPaths, volumes: Volumes) -> None:
+    Without `image_user` it is left to the runtime to keep `runAsNonRoot`.
+    """
+
+    def __init__(
+        self,
+        node: NodeSide,
+        paths: PodPaths,
+        volumes: Volumes,
+        *,
+        objects: ObjectReader | None = None,
+        image_user: ImageUser | None = None,
+        hide: Hide | None = None,
+    ) -> None:
         self._node = node
         self._paths = paths
         self._volumes = volumes
+        self._objects = objects or NoObjects()
+        self._image_user = image_user
+        self._hide = hide
+        self._ips: dict[PodUid, tuple[str, ...]] = {}
 
     def sandbox(self, pod: Pod, attempt: int) -> SandboxConfig:
-        """The request for a pod's sandbox."""
-        meta, spec = pod.metadata, pod.spec
+        """The request for a pod's sandbox; raises RuntimeFault."""
+        meta, spec, node = pod.metadata, pod.spec, self._node
         uid, slot = PodUid(meta.uid), slot_key(meta.namespace, meta.name)
         return SandboxConfig(
             uid=uid,
             namespace=meta.namespace,
             name=meta.name,
             attempt=attempt,
-            hostname=self._hostname(pod),
+            hostname=node.name if spec.host_network else sandbox_host_name(pod, node.cluster_domain),
             log_directory=self._paths.log_directory(slot, uid),
             labels=tuple(sorted(meta.labels.items())),
             host_network=spec.host_network,
             host_pid=spec.host_pid,
             host_ipc=spec.host_ipc,
             share_process_namespace=bool(spec.share_process_namespace),
-            dns=self._dns(pod),
+            dns=dns_config(
+                pod,
+                cluster_dns=node.cluster_dns,
+                cluster_domain=node.cluster_domain,
+                resolv_conf=node.resolv_conf,
+            ),
             hosts=tuple((alias.ip, name) for alias in spec.host_aliases for name in alias.hostnames),
             ports=_ports(pod),
             sysctls=_sysctls(spec.security_context),
@@ -82,9 +115,16 @@ class PodConfigMaker:
         meta, spec = pod.metadata, pod.spec
         container = next(c for c in (*spec.init_containers, *spec.containers) if c.name == name)
         uid, slot = PodUid(meta.uid), slot_key(meta.namespace, meta.name)
-        values = environment(pod, container, self._facts(pod, ips))
+        security = merged_security(pod, container, self._paths)
+        if self._image_user is not None and security.run_as_non_root:
+            verify_non_root(pod, container, security, await self._image_user(container.image))
+        if ips:
+            self._ips[uid] = ips
+        facts = self.facts(pod)
+        values = await self._variables(pod, container, facts)
+        mounts = await self._volumes.mounts(pod, container, facts, values)
         termination_log = self._paths.termination_log(uid, name, attempt)
-        await asyncio.to_thread(_make_file, termination_log)
+        await asyncio.to_thread(_make_file, termination_log, "", 0o666)
         return ContainerConfig(
             uid=uid,
             namespace=meta.namespace,
@@ -97,7 +137,7 @@ class PodConfigMaker:
             args=tuple(expand(word, values) for word in container.args),
             env=tuple(values.items()),
             working_dir=container.working_dir,
-            mounts=await self._volumes.mounts(pod, container),
+            mounts=(*mounts, *await self._hosts(pod, container)),
             log_path=self._paths.log(slot, uid, name, attempt),
             termination_log=termination_log,
             termination_message_path=container.termination_message_path or "/dev/termination-log",
@@ -107,71 +147,60 @@ class PodConfigMaker:
             stop_signal=(container.lifecycle.stop_signal if container.lifecycle else "") or "",
             host_network=spec.host_network,
             host_pid=spec.host_pid,
-            resources=self._resources(pod, container),
-            security=_security(spec.security_context, container.security_context),
+            resources=container_resources(
+                pod, container, pids_limit=self._node.pids_limit, node_memory=self._node.memory
+            ),
+            security=security,
         )
 
     async def release(self, pod: Pod) -> None:
         """Undo what the pod's volumes made."""
         await self._volumes.release(pod)
+        self._ips.pop(PodUid(pod.metadata.uid), None)
 
-    def _hostname(self, pod: Pod) -> str:
-        if pod.spec.host_network:
-            return self._node.name
-        return (pod.spec.hostname or pod.metadata.name)[:_HOSTNAME_MAX].rstrip("-.")
+    def facts(self, pod: Pod) -> Facts:
+        """What a reference to a field may ask for beyond the pod's definition."""
+        node = self._node
+        pod_ips = node.ips if pod.spec.host_network else self._ips.get(PodUid(pod.metadata.uid), ())
+        capacity = {"cpu": str(node.cpus), "memory": str(node.memory)}
+        return Facts(node_name=node.name, host_ips=node.ips, pod_ips=pod_ips, capacity=capacity)
 
-    def _dns(self, pod: Pod) -> DnsConfig | None:
-        """None is the host's own resolv.conf (policy Default, or no cluster DNS is configured)."""
-        spec, extra = pod.spec, pod.spec.dns_config
-        options = tuple(f"{o.name}:{o.value}" if o.value else o.name for o in extra.options) if extra else ()
-        servers = extra.nameservers if extra else ()
-        searches = extra.searches if extra else ()
-        if spec.dns_policy == "None":
-            return DnsConfig(servers, searches, options)
-        with_cluster = spec.dns_policy == "ClusterFirstWithHostNet" or not spec.host_network
-        if spec.dns_policy == "Default" or not with_cluster or not self._node.cluster_dns:
-            return DnsConfig(servers, searches, options) if extra else None
-        domain = self._node.cluster_domain
-        own = (f"{pod.metadata.namespace}.svc.{domain}", f"svc.{domain}", domain) if domain else ()
-        return DnsConfig((*self._node.cluster_dns, *servers), (*own, *searches), ("ndots:5", *options))
+    async def _variables(self, pod: Pod, container: Container, facts: Facts) -> Mapping[str, str]:
+        looked: Looked = await look_up(pod, container, self._objects)
+        if self._hide is not None:
+            hidden = (text for held in looked.secrets.values() for text in held.values())
+            self._hide(PodUid(pod.metadata.uid), hidden)
+        return environment(pod, container, facts, looked)
 
-    def _facts(self, pod: Pod, ips: tuple[str, ...]) -> Facts:
-        pod_ips = self._node.ips if pod.spec.host_network else ips
-        capacity = {"cpu": str(self._node.cpus), "memory": str(self._node.memory)}
-        return Facts(node_name=self._node.name, host_ips=self._node.ips, pod_ips=pod_ips, capacity=capacity)
+    async def _hosts(self, pod: Pod, container: Container) -> tuple[Mount, ...]:
+        """The mount of /etc/hosts, unless the container has one of its own; as upstream's makeHostsMount."""
+        if not self._node.writes_hosts or any(m.mount_path == HOSTS for m in container.volume_mounts):
+            return ()
+        path = self._paths.hosts_file(PodUid(pod.metadata.uid))
+        ips = self.facts(pod).pod_ips
+        if ips or pod.spec.host_network:
+            await asyncio.to_thread(self._write_hosts, pod, path, ips)
+        elif not path.exists():
+            return ()
+        return (Mount(path, HOSTS),)
 
-    def _resources(self, pod: Pod, container: Container) -> Resources:
-        limits, requests = container.resources.limits, container.resources.requests
-        cpu_limit = milli(str(limits.get("cpu", "0")))
-        cpu_request = milli(str(requests.get("cpu", limits.get("cpu", "0"))))
-        memory = whole(str(limits.get("memory", "0")))
-        return Resources(
-            cpu_shares=max(MIN_SHARES, cpu_request * 1024 // 1000),
-            cpu_quota=max(MIN_QUOTA, cpu_limit * PERIOD // 1000) if cpu_limit else 0,
-            cpu_period=PERIOD if cpu_limit else 0,
-            memory_limit=memory,
-            pids_limit=self._node.pids_limit,
-            oom_score_adj=self._oom_score(pod, container),
-        )
-
-    def _oom_score(self, pod: Pod, container: Container) -> int:
-        """Upstream's qos/policy.go: the more of the node's memory is requested, the later it is killed."""
-        critical = (pod.spec.priority or 0) >= CRITICAL_PRIORITY
-        fixed = _ADJUST[GUARANTEED] if critical else _ADJUST.get(qos_class(pod))
-        if fixed is not None:
-            return fixed
-        requested = whole(str(container.resources.requests.get("memory", "0")))
-        share = 1000 - 1000 * requested // max(1, self._node.memory)
-        return max(3, min(999, share))
+    def _write_hosts(self, pod: Pod, path: Path, ips: tuple[str, ...]) -> None:
+        try:
+            of_node = Path(HOSTS).read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            if pod.spec.host_network:
+                raise RuntimeFault("CreateContainerConfigError", f"{HOSTS}: {error.strerror}") from error
+            of_node = ""
+        _make_file(path, hosts_file(pod, ips, self._node.cluster_domain, of_node=of_node), 0o644)
 
 
-CRITICAL_PRIORITY: Final = 2_000_000_000
-
-
-def _make_file(path: Path) -> None:
+def _make_file(path: Path, text: str, mode: int) -> None:
+    """Write a file in place, since containers have just this one mounted; empty text keeps what it has."""
     path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-    path.touch(mode=0o666, exist_ok=True)
-    path.chmod(0o666)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_TRUNC if text else 0)
+    with os.fdopen(os.open(path, flags, mode), "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(text)
 
 
 def _ports(pod: Pod) -> tuple[PortMapping, ...]:
@@ -186,23 +215,5 @@ def _ports(pod: Pod) -> tuple[PortMapping, ...]:
 
 
 def _sysctls(context: PodSecurityContext | None) -> tuple[tuple[str, str], ...]:
-    return tuple((s.name, s.value) for s in context.sysctls) if context else ()
-
-
-def _security(pod: PodSecurityContext | None, own: SecurityContext | None) -> Security:
-    """The container's own settings before the pod's."""
-    pod, own = pod or PodSecurityContext(), own or SecurityContext()
-    profile = own.seccomp_profile or pod.seccomp_profile
-    groups = (*pod.supplemental_groups, *(() if pod.fs_group is None else (pod.fs_group,)))
-    return Security(
-        run_as_user=pod.run_as_user if own.run_as_user is None else own.run_as_user,
-        run_as_group=pod.run_as_group if own.run_as_group is None else own.run_as_group,
-        run_as_non_root=bool(pod.run_as_non_root if own.run_as_non_root is None else own.run_as_non_root),
-        supplemental_groups=groups,
-        privileged=bool(own.privileged),
-        read_only_root=bool(own.read_only_root_filesystem),
-        no_new_privileges=own.allow_privilege_escalation is False,
-        add_capabilities=own.capabilities.add if own.capabilities else (),
-        drop_capabilities=own.capabilities.drop if own.capabilities else (),
-        seccomp=(profile.localhost_profile or profile.type) if profile else "",
-    )
+    """With dots, as engines spell them; the API takes slashes too."""
+    return tuple((s.name.replace("/", "."), s.value) for s in context.sysctls) if context else ()

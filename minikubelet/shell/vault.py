@@ -7,6 +7,7 @@ that a pod whose manifest is broken now survives a restart. May not be here: any
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import anyio.to_thread
@@ -19,6 +20,9 @@ from minikubelet.shell.podpaths import PodPaths
 from minikubelet.wire.podmarks import CONFIG_SEEN
 from minikubelet.wire.redaction import redact_text, secret_values
 
+SHORTEST = 4
+"""characters of a value that is looked for in messages; see `wire.redaction`"""
+
 _log = structlog.get_logger()
 
 
@@ -30,6 +34,7 @@ class Vault:
         self._pods: dict[PodUid, Pod] = {}
         self._serials: dict[PodUid, int] = {}
         self._serial = 0
+        self._hidden: dict[PodUid, dict[str, None]] = {}
 
     def load(self) -> None:
         """Read what an earlier life of the agent kept; a file that cannot be read is said and left alone."""
@@ -43,6 +48,10 @@ class Vault:
     def get(self, uid: PodUid) -> Pod | None:
         """The full pod of that uid."""
         return self._pods.get(uid)
+
+    def pods(self) -> tuple[Pod, ...]:
+        """All full pods."""
+        return tuple(self._pods.values())
 
     def first_seen(self) -> dict[PodUid, str]:
         """When each static pod was seen first, as its annotation says."""
@@ -71,11 +80,21 @@ class Vault:
         if self.serial(uid) == serial:
             self._pods.pop(uid, None)
             self._serials.pop(uid, None)
+            self._hidden.pop(uid, None)
+
+    def hide(self, uid: PodUid, values: Iterable[str]) -> None:
+        """Take values of Secrets that the pod was given, so that `redact` takes them out as well.
+
+        In memory only; values too short to be secrets are left alone, as those of the definition are.
+        """
+        held = self._hidden.setdefault(uid, {})
+        held.update(dict.fromkeys(v for text in values for v in (text, text.strip()) if len(v) >= SHORTEST))
 
     def redact(self, uid: PodUid, text: str) -> str:
         """A text of the engine without the secret values of that pod."""
         pod = self._pods.get(uid)
-        return redact_text(text, secret_values(pod)) if pod else text
+        hidden = sorted(self._hidden.get(uid, ()), key=lambda value: (-len(value), value))
+        return redact_text(text, (*hidden, *(secret_values(pod) if pod else ()))) if pod or hidden else text
 
 
 def _write(path: Path, body: bytes) -> None:

@@ -1,121 +1,209 @@
 """Volumes: the directories and files of the node that a pod's containers see.
 
-Belongs here: emptyDir, hostPath with its types, and subPath kept inside its volume. May not be here:
-how a runtime mounts them. Nothing outside the pod's own directory is ever removed.
+Belongs here: when a volume is made, brought up to date and given up, and the mounts of a container. What
+each type is made of lies in `vol*.py` beside it. May not be here: how a runtime mounts them. Nothing outside
+the pod's own directory is ever removed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-import shutil
-import stat
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import anyio.to_thread
+import structlog
 
 from minikubelet.model.ids import PodUid
-from minikubelet.model.pod import Container, HostPathVolumeSource, Pod, Volume, VolumeMount
+from minikubelet.model.pod import Container, Pod, Volume, VolumeMount
+from minikubelet.ports.objectport import ObjectReader
 from minikubelet.ports.runtimeport import Mount, MountPropagation, RuntimeFault
+from minikubelet.shell import volsubpath
+from minikubelet.shell.environment import Facts, expand, names_in
+from minikubelet.shell.objects import NoObjects
 from minikubelet.shell.podpaths import PodPaths
+from minikubelet.shell.volatomic import DATA, Payload, write_payload
+from minikubelet.shell.volemptydir import make_empty_dir, make_payload_dir
+from minikubelet.shell.volhostpath import HostPathFault, host_path
+from minikubelet.shell.volowner import ownership
+from minikubelet.shell.volpayload import PayloadFault, Payloads, has_payload
+from minikubelet.shell.volremoval import remove_tree
 
-_CHECKS: Final[dict[str, tuple[str, Callable[[int], bool]]]] = {
-    "Directory": ("a directory", stat.S_ISDIR),
-    "DirectoryOrCreate": ("a directory", stat.S_ISDIR),
-    "File": ("a file", stat.S_ISREG),
-    "FileOrCreate": ("a file", stat.S_ISREG),
-    "Socket": ("a UNIX socket", stat.S_ISSOCK),
-    "CharDevice": ("a character device", stat.S_ISCHR),
-    "BlockDevice": ("a block device", stat.S_ISBLK),
-}
+CONFIG_ERROR: Final = "CreateContainerConfigError"
+
+_log = structlog.get_logger()
 
 
 class Volumes:
-    """Makes the volumes of a pod where they are missing, and finds the host path of each mount."""
+    """Makes the volumes of pods, keeps their content up to date, and finds the host path of each mount.
 
-    def __init__(self, paths: PodPaths) -> None:
+    `same_user`: containers are processes of the agent's own user, so a subPath that changes under its
+    hands gives them nothing that they could not open themselves; without root no other engine gets one.
+    """
+
+    def __init__(
+        self, paths: PodPaths, objects: ObjectReader | None = None, *, same_user: bool = False
+    ) -> None:
         self._paths = paths
+        self._payloads = Payloads(objects or NoObjects())
+        self._same_user = same_user
+        self._turns: dict[PodUid, asyncio.Lock] = {}
+        self._said: dict[tuple[PodUid, str], str] = {}
+        self._written: dict[tuple[PodUid, str], Payload] = {}
 
-    async def mounts(self, pod: Pod, container: Container) -> tuple[Mount, ...]:
-        """The mounts of one container; raises RuntimeFault where a volume cannot be had."""
-        return await anyio.to_thread.run_sync(self._mounts, pod, container)
+    async def mounts(
+        self, pod: Pod, container: Container, facts: Facts, env: Mapping[str, str]
+    ) -> tuple[Mount, ...]:
+        """The mounts of one container, all volumes of its pod being there; raises RuntimeFault.
 
-    async def release(self, pod: Pod) -> None:
-        """Empty the pod's volumes before its directory is removed; raises OSError."""
-        await anyio.to_thread.run_sync(self._release, pod)
-
-    def _release(self, pod: Pod) -> None:
-        for volume in pod.spec.volumes:
-            if volume.empty_dir is not None:
-                path = self._paths.volume(PodUid(pod.metadata.uid), "empty-dir", volume.name)
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
-
-    def _mounts(self, pod: Pod, container: Container) -> tuple[Mount, ...]:
-        volumes = {v.name: v for v in pod.spec.volumes}
-        mounts = []
-        for mount in container.volume_mounts:
-            try:
-                root = self._root(pod, volumes[mount.name])
-                mounts.append(_mount(root, mount))
-            except OSError as error:
-                raise _fault(f"volume {mount.name}: {error}") from error
+        As upstream, no container starts before every volume that any of them mounts is there.
+        """
+        async with self._turn(PodUid(pod.metadata.uid)):
+            roots = {}
+            for volume in _mounted(pod):
+                roots[volume.name] = await self._set_up(pod, volume, facts)
+            mounts = []
+            for number, mount in enumerate(container.volume_mounts):
+                made = await anyio.to_thread.run_sync(
+                    self._mount, pod, container, number, roots[mount.name], _sub_path(container, mount, env)
+                )
+                mounts.append(made)
         return tuple(mounts)
 
-    def _root(self, pod: Pod, volume: Volume) -> Path:
+    async def refresh(self, pod: Pod, facts: Facts) -> None:
+        """Bring the content of a pod's volumes up to date; what cannot be read now stays as it is."""
+        uid = PodUid(pod.metadata.uid)
+        async with self._turn(uid):
+            for volume in _mounted(pod):
+                path = self._path(pod, volume)
+                if not has_payload(volume) or not (path / DATA).is_symlink():
+                    continue
+                try:
+                    files = await self._payloads.files(pod, volume, facts, fresh=False)
+                    if self._written.get((uid, volume.name)) != files:
+                        await self._write(pod, volume, path, files)
+                    self._said.pop((uid, volume.name), None)
+                except (PayloadFault, OSError, ValueError) as fault:
+                    self._say_once(pod, volume, str(fault))
+
+    async def release(self, pod: Pod) -> None:
+        """Unmount and remove the pod's volumes before its directory is removed; raises OSError."""
+        uid = PodUid(pod.metadata.uid)
+        async with self._turn(uid):
+            for directory in (self._paths.sub_paths(uid), self._paths.volumes(uid)):
+                await anyio.to_thread.run_sync(remove_tree, directory)
+        self._turns.pop(uid, None)
+        for key in [key for key in (*self._said, *self._written) if key[0] == uid]:
+            self._said.pop(key, None)
+            self._written.pop(key, None)
+
+    def _turn(self, uid: PodUid) -> asyncio.Lock:
+        return self._turns.setdefault(uid, asyncio.Lock())
+
+    async def _set_up(self, pod: Pod, volume: Volume, facts: Facts) -> Path:
+        try:
+            if has_payload(volume):
+                return await self._set_up_payload(pod, volume, facts)
+            return await anyio.to_thread.run_sync(self._set_up_plain, pod, volume)
+        except (PayloadFault, HostPathFault, OSError, ValueError) as fault:
+            raise _not_mounted(pod, volume, str(fault)) from fault
+
+    async def _set_up_payload(self, pod: Pod, volume: Volume, facts: Facts) -> Path:
+        path = self._path(pod, volume)
+        try:
+            files = await self._payloads.files(pod, volume, facts, fresh=True)
+        except PayloadFault as fault:
+            if not (path / DATA).is_symlink():
+                raise
+            # It was there when the pod's containers started first, and an outage stops no restart.
+            self._say_once(pod, volume, str(fault))
+            return path
+        in_memory = volume.config_map is None
+        await anyio.to_thread.run_sync(make_payload_dir, path, in_memory)
+        await self._write(pod, volume, path, files)
+        return path
+
+    async def _write(self, pod: Pod, volume: Volume, path: Path, files: Payload) -> None:
+        await anyio.to_thread.run_sync(write_payload, path, files, ownership(pod))
+        self._written[PodUid(pod.metadata.uid), volume.name] = files
+
+    def _set_up_plain(self, pod: Pod, volume: Volume) -> Path:
         if volume.empty_dir is not None:
-            path = self._paths.volume(PodUid(pod.metadata.uid), "empty-dir", volume.name)
-            if not path.is_dir():
-                path.mkdir(parents=True, exist_ok=True)
-                path.chmod(0o777)
+            path = self._path(pod, volume)
+            make_empty_dir(path, volume.empty_dir, pod)
             return path
         if volume.host_path is not None:
-            return _host_path(volume.name, volume.host_path)
-        raise _fault(f"volume {volume.name}: only emptyDir and hostPath are supported by this version")
+            return host_path(volume.host_path)
+        raise PayloadFault("volumes of this type are not supported by this version")
+
+    def _path(self, pod: Pod, volume: Volume) -> Path:
+        plugins = {
+            "configmap": volume.config_map,
+            "secret": volume.secret,
+            "downward-api": volume.downward_api,
+            "projected": volume.projected,
+        }
+        plugin = next((name for name, source in plugins.items() if source is not None), "empty-dir")
+        return self._paths.volume(PodUid(pod.metadata.uid), plugin, volume.name)
+
+    def _mount(self, pod: Pod, container: Container, number: int, root: Path, sub_path: str) -> Mount:
+        mount = container.volume_mounts[number]
+        source = next(v for v in pod.spec.volumes if v.name == mount.name)
+        place = self._paths.sub_path(PodUid(pod.metadata.uid), mount.name, container.name, number)
+        try:
+            where = self._inside(root, sub_path, place, safe=has_payload(source)) if sub_path else root
+        except (volsubpath.SubPathFault, OSError) as fault:
+            why = fault.strerror if isinstance(fault, OSError) else fault
+            raise RuntimeFault(
+                CONFIG_ERROR,
+                f'failed to prepare subPath for volumeMount "{mount.name}" of container'
+                f' "{container.name}": {why}',
+            ) from fault
+        return Mount(
+            host_path=where,
+            container_path=mount.mount_path if mount.mount_path.startswith("/") else f"/{mount.mount_path}",
+            read_only=mount.read_only or has_payload(source),
+            propagation=MountPropagation(mount.mount_propagation or "None"),
+        )
+
+    def _inside(self, root: Path, sub_path: str, place: Path, *, safe: bool) -> Path:
+        """The host path of a subPath; `safe` volumes are written by the agent alone."""
+        descriptor = volsubpath.open_sub_path(root, sub_path)
+        try:
+            if os.geteuid() == 0:
+                return volsubpath.pin(descriptor, place)
+            if not (safe or self._same_user):
+                raise volsubpath.SubPathFault("it takes an agent that runs as root to hold it in its volume")
+            return volsubpath.real_path(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _say_once(self, pod: Pod, volume: Volume, why: str) -> None:
+        key = (PodUid(pod.metadata.uid), volume.name)
+        if self._said.get(key) != why:
+            self._said[key] = why
+            _log.warning("a volume keeps its content", pod=pod.metadata.name, volume=volume.name, because=why)
 
 
-def _fault(message: str) -> RuntimeFault:
-    return RuntimeFault("CreateContainerConfigError", message)
+def _mounted(pod: Pod) -> list[Volume]:
+    containers = (*pod.spec.init_containers, *pod.spec.containers)
+    used = {mount.name for container in containers for mount in container.volume_mounts}
+    return [volume for volume in pod.spec.volumes if volume.name in used]
 
 
-def _host_path(name: str, source: HostPathVolumeSource) -> Path:
-    """The host path, made where its type says so (kubernetes.io/docs/concepts/storage/volumes#hostpath)."""
-    path = Path(source.path)
-    if source.type == "DirectoryOrCreate":
-        path.mkdir(mode=0o755, parents=True, exist_ok=True)
-    elif source.type == "FileOrCreate" and not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644))
-    elif not source.type and not path.exists():
-        path.mkdir(mode=0o755, parents=True, exist_ok=True)
-    check = _CHECKS.get(source.type)
-    if check is None:
-        return path
-    wanted, holds = check
-    if not path.exists():
-        raise _fault(f"volume {name}: hostPath type check failed: {path} does not exist")
-    if not holds(path.stat().st_mode):
-        raise _fault(f"volume {name}: hostPath type check failed: {path} is not {wanted}")
-    return path
+def _not_mounted(pod: Pod, volume: Volume, why: str) -> RuntimeFault:
+    """Upstream's containers wait for volumes under the reason that they have before anything happens."""
+    reason = "PodInitializing" if pod.spec.init_containers else "ContainerCreating"
+    return RuntimeFault(reason, f'MountVolume.SetUp failed for volume "{volume.name}" : {why}')
 
 
-def _mount(root: Path, mount: VolumeMount) -> Mount:
-    if mount.sub_path_expr:
-        raise _fault(f"volume {mount.name}: subPathExpr is not supported by this version")
-    return Mount(
-        host_path=_inside(root, mount.sub_path) if mount.sub_path else root,
-        container_path=mount.mount_path,
-        read_only=mount.read_only,
-        propagation=MountPropagation(mount.mount_propagation or "None"),
-    )
-
-
-def _inside(root: Path, sub_path: str) -> Path:
-    """A path inside a volume, made as a directory where missing; a link that leads out is refused."""
-    base = root.resolve()
-    path = (base / sub_path).resolve()
-    if not path.is_relative_to(base):
-        raise _fault(f"subPath {sub_path!r} leads out of its volume")
-    if not path.exists():
-        path.mkdir(mode=0o755, parents=True, exist_ok=True)
-    return path
+def _sub_path(container: Container, mount: VolumeMount, env: Mapping[str, str]) -> str:
+    if not mount.sub_path_expr:
+        return mount.sub_path
+    missing = sorted({name for name in names_in(mount.sub_path_expr) if not env.get(name)})
+    if missing:
+        why = f"missing value for {', '.join(missing)}"
+        raise RuntimeFault(CONFIG_ERROR, f"subPathExpr of container {container.name}: {why}")
+    return expand(mount.sub_path_expr, env)

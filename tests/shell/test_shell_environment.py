@@ -3,20 +3,24 @@
 import pytest
 
 from minikubelet.model.pod import (
+    ConfigMapEnvSource,
+    ConfigMapKeySelector,
     Container,
     EnvFromSource,
     EnvVar,
     EnvVarSource,
+    FileKeySelector,
     ObjectFieldSelector,
     ObjectMeta,
     Pod,
     PodSpec,
     ResourceFieldSelector,
     ResourceRequirements,
+    SecretEnvSource,
     SecretKeySelector,
 )
 from minikubelet.ports.runtimeport import RuntimeFault
-from minikubelet.shell.environment import Facts, environment, expand, field_value, resource_value
+from minikubelet.shell.environment import Facts, Looked, environment, expand, field_value, resource_value
 
 FACTS = Facts(
     node_name="node-1",
@@ -117,11 +121,70 @@ def test_an_unknown_field_is_refused_by_name() -> None:
 
 
 def test_what_is_not_supported_is_refused_by_name() -> None:
-    secret = EnvVarSource(secret_key_ref=SecretKeySelector(key="k", name="s"))
-    for container in (
-        Container(name="c", env_from=(EnvFromSource(),)),
-        Container(name="c", env=(EnvVar(name="X", value_from=secret),)),
-    ):
-        with pytest.raises(RuntimeFault, match="not supported by this version") as caught:
-            environment(POD, container, FACTS)
-        assert caught.value.reason == "CreateContainerConfigError"
+    source = EnvVarSource(file_key_ref=FileKeySelector(volume_name="v", path="p", key="k"))
+    container = Container(name="c", env=(EnvVar(name="X", value_from=source),))
+    with pytest.raises(RuntimeFault, match="not supported by this version") as caught:
+        environment(POD, container, FACTS)
+    assert caught.value.reason == "CreateContainerConfigError"
+
+
+LOOKED = Looked(
+    config_maps={"cm": {"a": "1", "b": "2"}},
+    secrets={"s": {"a": "hidden", "pass-word": "x"}},
+    services={"WEB_SERVICE_HOST": "10.0.0.7", "a": "of a service"},
+)
+
+
+def test_env_overrides_env_from_and_a_later_source_an_earlier() -> None:
+    container = Container(
+        name="c",
+        env_from=(
+            EnvFromSource(config_map_ref=ConfigMapEnvSource(name="cm")),
+            EnvFromSource(secret_ref=SecretEnvSource(name="s")),
+            EnvFromSource(prefix="P_", config_map_ref=ConfigMapEnvSource(name="cm")),
+        ),
+        env=(EnvVar(name="b", value="own $(P_a) $(WEB_SERVICE_HOST)"),),
+    )
+    assert environment(POD, container, FACTS, LOOKED) == {
+        "a": "hidden", "b": "own 1 10.0.0.7", "pass-word": "x", "P_a": "1", "P_b": "2",
+        "WEB_SERVICE_HOST": "10.0.0.7",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            EnvVarSource(config_map_key_ref=ConfigMapKeySelector(name="cm", key="z")),
+            "couldn't find key z in ConfigMap shop/cm",
+        ),
+        (
+            EnvVarSource(secret_key_ref=SecretKeySelector(name="s", key="z")),
+            "couldn't find key z in Secret shop/s",
+        ),
+    ],
+)
+def test_a_missing_key_is_named_as_upstream_does(source: EnvVarSource, message: str) -> None:
+    container = Container(name="c", env=(EnvVar(name="X", value_from=source),))
+    with pytest.raises(RuntimeFault) as caught:
+        environment(POD, container, FACTS, LOOKED)
+    assert (caught.value.reason, caught.value.message) == ("CreateContainerConfigError", message)
+
+
+def test_an_optional_key_that_is_missing_leaves_its_variable_out() -> None:
+    sources = (
+        EnvVarSource(config_map_key_ref=ConfigMapKeySelector(name="none", key="z", optional=True)),
+        EnvVarSource(secret_key_ref=SecretKeySelector(name="s", key="a", optional=True)),
+    )
+    env = tuple(EnvVar(name=f"X{n}", value_from=source) for n, source in enumerate(sources))
+    assert environment(POD, Container(name="c", env=env), FACTS, LOOKED)["X1"] == "hidden"
+    assert "X0" not in environment(POD, Container(name="c", env=env), FACTS, LOOKED)
+
+
+def test_a_nul_byte_in_a_value_is_refused_without_showing_it() -> None:
+    looked = Looked(secrets={"s": {"k": "secret\0"}})
+    container = Container(name="c", env_from=(EnvFromSource(secret_ref=SecretEnvSource(name="s")),))
+    with pytest.raises(RuntimeFault) as caught:
+        environment(POD, container, FACTS, looked)
+    assert "secret" not in caught.value.message
+    assert "hidden" not in repr(LOOKED)

@@ -1,0 +1,49 @@
+"""hostPath: a path of the node, checked and made as its type says.
+
+Follows kubernetes.io/docs/concepts/storage/volumes#hostpath and upstream's pkg/volume/hostpath. May not be
+here: volumes that belong to a pod.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from minikubelet.model.pod import HostPathVolumeSource
+
+_CHECKS: Final[dict[str, tuple[str, Callable[[int], bool]]]] = {
+    "Directory": ("a directory", stat.S_ISDIR),
+    "DirectoryOrCreate": ("a directory", stat.S_ISDIR),
+    "File": ("a file", stat.S_ISREG),
+    "FileOrCreate": ("a file", stat.S_ISREG),
+    "Socket": ("a socket file", stat.S_ISSOCK),
+    "CharDevice": ("a character device", stat.S_ISCHR),
+    "BlockDevice": ("a block device", stat.S_ISBLK),
+}
+
+
+class HostPathFault(Exception):
+    """What is at the path is not what its type asks for."""
+
+
+def host_path(source: HostPathVolumeSource) -> Path:
+    """The path, there and of its type; raises HostPathFault and OSError."""
+    path = Path(source.path)
+    if source.type == "DirectoryOrCreate" or (not source.type and not path.exists()):
+        if not path.exists():
+            path.mkdir(parents=True, exist_ok=True)
+            path.chmod(0o755)
+    elif source.type == "FileOrCreate" and not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+        path.chmod(0o644)
+    if source.type not in _CHECKS:
+        return path
+    wanted, holds = _CHECKS[source.type]
+    if not path.exists():
+        raise HostPathFault(f"hostPath type check failed: {path} is not {wanted}: it does not exist")
+    if not holds(path.stat().st_mode):
+        raise HostPathFault(f"hostPath type check failed: {path} is not {wanted}")
+    return path
