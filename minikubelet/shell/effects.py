@@ -1,14 +1,17 @@
 """Effects: a runtime command is carried out, and its outcome comes back as an event.
 
 Belongs here: which calls of the runtime port a command means. May not be here: whether it should happen,
-retries, or order; driver exceptions become events, and only bugs escape.
+retries, or order. Driver exceptions become events; so do bugs, loudly: decided anew in each life of the agent,
+one of them would otherwise keep every pod of the node from running.
 """
 
 from __future__ import annotations
 
+import traceback
 from typing import Protocol, assert_never
 
 import anyio.to_thread
+import structlog
 
 from minikubelet.core.commands import (
     CleanUpPod,
@@ -43,6 +46,8 @@ from minikubelet.shell.podpaths import PodPaths
 from minikubelet.shell.vault import Vault
 
 KILLED = 137
+
+_log = structlog.get_logger()
 
 
 class PodConfigs(Protocol):
@@ -87,6 +92,18 @@ class Effects:
             return self._fault(command, fault)
         except OSError as error:
             return self._fault(command, RuntimeFault("FailedOnDisk", str(error)))
+        except Exception as error:  # noqa: BLE001 - a definition nobody foresaw must not end all other pods
+            return self._fault(command, self._unforeseen(command, error))
+
+    def _unforeseen(self, command: RuntimeCommand, error: Exception) -> RuntimeFault:
+        """A bug, said loudly with where it happened, as a failure of this one command."""
+        told = self._vault.redact(command.uid, f"{type(error).__name__}: {error}")
+        where = "".join(traceback.format_tb(error.__traceback__))
+        name = type(command).__name__
+        _log.error(
+            "a bug in minikubelet; please report it", command=name, pod=command.slot, error=told, at=where
+        )
+        return RuntimeFault("InternalError", told)
 
     async def _do(self, command: RuntimeCommand) -> ResultEvent:
         match command:
@@ -178,13 +195,16 @@ class Effects:
         pod = self._vault.get(command.uid)
         if pod is not None:
             await self._configs.release(pod)
-        keep = command.keep_definition or self._vault.serial(command.uid) != serial
+        # A source may hold the pod again since this was decided; the loop will then want it anew.
+        keep = command.keep_definition or self._vault.offered(command.uid)
 
         def remove() -> None:
             self._paths.remove(command.slot, command.uid, keep_definition=keep)
 
         await anyio.to_thread.run_sync(remove)
-        if not keep:
+        if self._vault.offered(command.uid):
+            await self._vault.write(command.uid)
+        elif not keep:
             self._vault.forget(command.uid, serial)
         return PodCleanedUp(slot=command.slot, uid=command.uid)
 

@@ -46,8 +46,10 @@ class Intake:
 
     async def put(self, fact: SourceFact) -> None:
         """Take one fact, and wait while the inbox is full."""
-        if isinstance(fact, PodOffered) and fact.deletion_at is None:
+        if isinstance(fact, PodRetracted) or (isinstance(fact, PodOffered) and fact.deletion_at is not None):
             # One that is being deleted needs its definition no more: kept anew, it would outlive its pod.
+            self._vault.retract(fact.uid)
+        elif isinstance(fact, PodOffered):
             await self._vault.store(fact.pod)
         elif isinstance(fact, VerdictsChanged):
             self.verdicts = fact.verdicts

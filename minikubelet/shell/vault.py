@@ -34,6 +34,7 @@ class Vault:
         self._pods: dict[PodUid, Pod] = {}
         self._serials: dict[PodUid, int] = {}
         self._serial = 0
+        self._offered: set[PodUid] = set()
         self._hidden: dict[PodUid, dict[str, None]] = {}
 
     def load(self) -> None:
@@ -65,11 +66,27 @@ class Vault:
     async def store(self, pod: Pod) -> None:
         """Keep a pod; a disk that refuses is said, and the pod is kept in memory."""
         uid = PodUid(pod.metadata.uid)
+        self._offered.add(uid)
         self._serial += 1
         self._serials[uid] = self._serial
         if self._pods.get(uid) == pod:
             return
         self._pods[uid] = pod
+        await self.write(uid)
+
+    def retract(self, uid: PodUid) -> None:
+        """No source holds this pod any more, or only until it is gone."""
+        self._offered.discard(uid)
+
+    def offered(self, uid: PodUid) -> bool:
+        """Whether a source holds this pod now, taken in by the loop or not: its definition is needed again."""
+        return uid in self._offered
+
+    async def write(self, uid: PodUid) -> None:
+        """Keep a pod on disk once more, whatever was removed meanwhile; a disk that refuses is said."""
+        pod = self._pods.get(uid)
+        if pod is None:
+            return
         try:
             await anyio.to_thread.run_sync(_write, self.paths.definition(uid), msgspec.json.encode(pod))
         except OSError as error:

@@ -64,10 +64,14 @@ class World:
         self.paths = PodPaths(directory / "state", directory / "logs")
         self.vault = Vault(self.paths)
 
-    def carry_out(self, command: RuntimeCommand, held: Pod | None = None) -> ResultEvent:
+    def carry_out(
+        self, command: RuntimeCommand, held: Pod | None = None, *, retracted: bool = False
+    ) -> ResultEvent:
         async def main() -> ResultEvent:
             if held is not None:
                 await self.vault.store(held)
+            if retracted:
+                self.vault.retract(UID)
             configs = PodConfigMaker(NodeSide(name="n", ips=("10.0.0.1",)), self.paths, Volumes(self.paths))
             effects = Effects(
                 self.runtime, configs, Images(self.runtime, 1),
@@ -176,7 +180,7 @@ def test_a_clean_up_leaves_nothing_on_runtime_or_disk(world: World) -> None:
     log = world.paths.log(SLOT, UID, "main", 0)
     log.parent.mkdir(parents=True)
     log.write_text("x")
-    assert world.carry_out(CLEAN_UP, pod()) == PodCleanedUp(slot=SLOT, uid=UID)
+    assert world.carry_out(CLEAN_UP, pod(), retracted=True) == PodCleanedUp(slot=SLOT, uid=UID)
     assert not world.paths.pod(UID).exists()
     assert not world.paths.log_directory(SLOT, UID).exists()
     assert world.vault.get(UID) is None
@@ -190,11 +194,19 @@ def test_a_clean_up_of_a_pod_that_is_wanted_again_keeps_its_definition(world: Wo
     assert world.paths.definition(UID).is_file()
 
 
+def test_a_pod_that_came_back_before_its_clean_up_began_is_kept(world: World) -> None:
+    """Its definition was stored already when the loop, which had not yet heard of that, decided."""
+    assert world.carry_out(CLEAN_UP, pod()) == PodCleanedUp(slot=SLOT, uid=UID)
+    assert world.vault.get(UID) == pod()
+    assert world.paths.definition(UID).is_file()
+
+
 def test_a_pod_stored_while_it_is_cleaned_up_is_kept(world: World) -> None:
     """The file came back between the decision and its end."""
 
     async def main() -> None:
         await world.vault.store(pod())
+        world.vault.retract(UID)
         gate = world.runtime.gates["list_pods"] = Gate()
         configs = PodConfigMaker(NodeSide(name="n"), world.paths, Volumes(world.paths))
         effects = Effects(
