@@ -1,8 +1,8 @@
 """Effects: a runtime command is carried out, and its outcome comes back as an event.
 
 Belongs here: which calls of the runtime port a command means. May not be here: whether it should happen,
-retries, or order. Driver exceptions become events; so do bugs, loudly: decided anew in each life of the agent,
-one of them would otherwise keep every pod of the node from running.
+retries, or order. Driver exceptions become events; so do bugs, loudly: decided anew in each life of the
+agent, one of them would otherwise keep every pod of the node from running.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from minikubelet.core.events import (
     SandboxStartFailed,
     SandboxStopped,
 )
+from minikubelet.model.ids import PodUid
 from minikubelet.model.observed import ContainerPhase
 from minikubelet.model.pod import Pod
 from minikubelet.ports.runtimeport import ContainerConfig, Runtime, RuntimeFault, SandboxConfig
@@ -100,9 +101,7 @@ class Effects:
         told = self._vault.redact(command.uid, f"{type(error).__name__}: {error}")
         where = "".join(traceback.format_tb(error.__traceback__))
         name = type(command).__name__
-        _log.error(
-            "a bug in minikubelet; please report it", command=name, pod=command.slot, error=told, at=where
-        )
+        _log.error("a bug; please report it", command=name, pod=command.slot, error=told, at=where)
         return RuntimeFault("InternalError", told)
 
     async def _do(self, command: RuntimeCommand) -> ResultEvent:
@@ -136,9 +135,7 @@ class Effects:
         config = self._configs.sandbox(self._pod(command), command.attempt)
         async with self._limiter.slot():
             sandbox_id = await self._runtime.run_pod_sandbox(config)
-            shown = await self._runtime.list_pods(command.uid)
-        ips = next((s.ips for pod in shown for s in pod.sandboxes if s.id == sandbox_id), ())
-        self._ips[sandbox_id] = ips
+            ips = await self._addresses(command.uid, sandbox_id)
         return SandboxStarted(
             slot=command.slot, uid=command.uid, attempt=command.attempt, sandbox_id=sandbox_id, ips=ips
         )
@@ -146,7 +143,7 @@ class Effects:
     async def _start_container(self, command: StartContainer) -> ContainerStarted:
         pod = self._pod(command)
         image_id = await self._images.ensure(pod, command.container)
-        ips = self._ips.get(command.sandbox_id, ())
+        ips = await self._addresses(command.uid, command.sandbox_id)
         config = await self._configs.container(pod, command.container, command.attempt, ips)
         async with self._limiter.slot():
             container_id = await self._runtime.create_container(command.sandbox_id, config)
@@ -162,6 +159,14 @@ class Effects:
             started_at=shown.started_at if shown else 0,
             hash=config.hash,
         )
+
+    async def _addresses(self, uid: PodUid, sandbox_id: str) -> tuple[str, ...]:
+        """A sandbox's addresses; those of one from an earlier life of the agent are asked for as well."""
+        if sandbox_id not in self._ips:
+            shown = await self._runtime.list_pods(uid)
+            found = (s.ips for pod in shown for s in pod.sandboxes if s.id == sandbox_id)
+            self._ips[sandbox_id] = next(found, ())
+        return self._ips[sandbox_id]
 
     async def _stop_container(self, command: StopContainer) -> ContainerStopped:
         await self._runtime.stop_container(command.container_id, command.grace)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from minikubelet.core.events import AnyEvent, PodObserved, RuntimeListed
 from minikubelet.model.ids import PodUid, SlotKey, slot_key, split_slot
@@ -23,6 +24,9 @@ RETRY_FIRST: Final = 0.5
 RETRY_MOST: Final = 8.0
 
 _log = structlog.get_logger()
+
+Redact = Callable[[PodUid, str], str]
+"""A text of that pod without its secrets: a container may write them into its termination message."""
 
 
 class Known(Protocol):
@@ -38,20 +42,29 @@ class Known(Protocol):
 class Observer:
     """Looks at pods when hinted at, at everything every ten seconds, and at all of it once at the start.
 
-    `put` takes the events.
+    `put` takes the events, messages of containers in them are redacted.
     """
 
-    def __init__(self, runtime: Runtime, clock: Clock, known: Known, put: Callable[[AnyEvent], None]) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        clock: Clock,
+        known: Known,
+        put: Callable[[AnyEvent], None],
+        redact: Redact | None = None,
+    ) -> None:
         self._runtime = runtime
         self._clock = clock
         self._known = known
         self._put = put
+        self._redact = redact or (lambda _, text: text)
         self._asked: dict[PodUid, None] = {}
         self._all = False
         self._wake = asyncio.Event()
         self._shown: dict[PodUid, ObservedPod] = {}
         self._forced: dict[PodUid, SlotKey] = {}
         self._listed = False
+        self._wait = RETRY_FIRST
         self.fault = ""
 
     def look(self, slot: SlotKey, uid: PodUid) -> None:
@@ -61,24 +74,29 @@ class Observer:
 
     async def run(self) -> None:
         """Observe until cancelled; an engine that does not answer is tried again for as long as it takes."""
-        wait = RETRY_FIRST
         while True:
             try:
                 await self._follow()
-                wait = RETRY_FIRST
             except RuntimeFault as fault:
-                if fault.message != self.fault:
-                    _log.warning("the container runtime does not answer", error=fault.message)
-                self.fault = fault.message
-            await self._clock.sleep(wait)
-            wait = min(RETRY_MOST, wait * 2)
+                self._say(fault.message)
+            except OSError as error:
+                self._say(str(error))
+            await self._clock.sleep(self._wait)
+            self._wait = min(RETRY_MOST, self._wait * 2)
             await self._reconnect()
 
     async def _reconnect(self) -> None:
         try:
             await self._runtime.connect()
         except RuntimeFault as fault:
-            self.fault = fault.message
+            self._say(fault.message)
+        except OSError as error:
+            self._say(str(error))
+
+    def _say(self, problem: str) -> None:
+        if problem != self.fault:
+            _log.warning("the container runtime does not answer", error=problem)
+        self.fault = problem
 
     async def _follow(self) -> None:
         tasks = [asyncio.create_task(part()) for part in (self._hear, self._tick, self._work)]
@@ -128,12 +146,14 @@ class Observer:
         for pod in pods:
             self._tell(slot_key(pod.namespace, pod.name), pod, after)
         present = {pod.uid for pod in pods}
+        self._shown = {uid: pod for uid, pod in self._shown.items() if uid in present}
         for uid, slot in self._known.on_runtime().items():
             if uid not in present:
                 self._tell(slot, ObservedPod(uid, *split_slot(slot)), after)
         if not self._listed:
             self._listed = True
             self._put(RuntimeListed(pods=len(pods)))
+        self._wait = RETRY_FIRST
         if self.fault:
             _log.info("the container runtime answers again")
             self.fault = ""
@@ -146,6 +166,8 @@ class Observer:
             self._tell(slot_key(pods[0].namespace, pods[0].name), pods[0], after)
         elif slot is not None:
             self._tell(slot, ObservedPod(uid, *split_slot(slot)), after)
+        else:
+            self._shown.pop(uid, None)
 
     def _tell(self, slot: SlotKey, pod: ObservedPod, after: int) -> None:
         forced = self._forced.pop(pod.uid, None) is not None
@@ -156,4 +178,8 @@ class Observer:
             self._shown[pod.uid] = pod
         else:
             self._shown.pop(pod.uid, None)
-        self._put(PodObserved(slot=slot, pod=pod, after=after))
+        self._put(PodObserved(slot=slot, pod=self._redacted(pod), after=after))
+
+    def _redacted(self, pod: ObservedPod) -> ObservedPod:
+        containers = tuple(replace(c, message=self._redact(pod.uid, c.message)) for c in pod.containers)
+        return replace(pod, containers=containers)

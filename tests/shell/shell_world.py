@@ -48,14 +48,18 @@ class FakeRuntime:
         self.info = RuntimeInfo("fake", "1")
         self.calls: list[str] = []
         self.faults: dict[str, RuntimeFault] = {}
+        self.broken: Exception | None = None
         self.shown: dict[PodUid, ObservedPod] = {}
         self.images: dict[str, ImageInfo] = {}
         self.hints: asyncio.Queue[RuntimeEvent | RuntimeFault] = asyncio.Queue()
         self.connects = 0
         self.gates: dict[str, Gate] = {}
+        self.configs: list[ContainerConfig] = []
 
     def _called(self, call: str, what: str = "") -> None:
         self.calls.append(f"{call} {what}".strip())
+        if self.broken is not None and call != "connect":
+            raise self.broken
         if call in self.faults:
             raise self.faults[call]
 
@@ -80,6 +84,7 @@ class FakeRuntime:
 
     async def create_container(self, sandbox_id: str, config: ContainerConfig) -> str:
         self._called("create_container", config.name)
+        self.configs.append(config)
         return f"c-{config.name}-{config.attempt}"
 
     async def start_container(self, container_id: str) -> None:

@@ -29,7 +29,7 @@ from minikubelet.core.events import (
     SandboxStartFailed,
     SandboxStopped,
 )
-from minikubelet.model.pod import Container, EnvVar, Pod
+from minikubelet.model.pod import Container, EnvVar, EnvVarSource, ObjectFieldSelector, Pod
 from minikubelet.ports.runtimeport import ImageInfo, RuntimeFault
 from minikubelet.shell.effects import Effects
 from minikubelet.shell.images import Images
@@ -130,6 +130,27 @@ def test_secret_values_do_not_come_back_in_messages(world: World) -> None:
     assert isinstance(event, ContainerStartFailed)
     assert "canary-4711" not in event.message
     assert "bad env" in event.message
+
+
+@pytest.mark.parametrize("command", [START_SANDBOX, START, STOP, REMOVE, CLEAN_UP])
+def test_a_bug_costs_one_command_and_not_the_agent(world: World, command: RuntimeCommand) -> None:
+    """A definition that nobody foresaw would end the agent again in each of its lives."""
+    held = pod(Container(name="main", image="busybox:1.36", env=(EnvVar(name="KEY", value="canary-4711"),)))
+    world.runtime.broken = ValueError("canary-4711 is no number")
+    event = world.carry_out(command, held)
+    assert isinstance(event, SandboxStartFailed | ContainerStartFailed | CommandFailed)
+    assert (event.reason, event.message) == ("InternalError", "ValueError: [redacted] is no number")
+
+
+def test_a_container_started_after_a_restart_of_the_agent_knows_the_addresses_of_its_sandbox(
+    world: World,
+) -> None:
+    world.runtime.shown[UID] = shown()
+    address = EnvVar(
+        name="IP", value_from=EnvVarSource(field_ref=ObjectFieldSelector(field_path="status.podIP"))
+    )
+    world.carry_out(START, pod(Container(name="main", image="busybox:1.36", env=(address,))))
+    assert world.runtime.configs[0].env == (("IP", "172.17.0.2"),)
 
 
 def test_a_pod_that_is_not_known_any_more_fails_its_start(world: World) -> None:

@@ -7,7 +7,7 @@ from minikubelet.core.events import AnyEvent, PodObserved, RuntimeListed
 from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.model.observed import ObservedPod
 from minikubelet.ports.runtimeport import RuntimeEvent, RuntimeFault
-from minikubelet.shell.observer import RELIST_EVERY, Observer
+from minikubelet.shell.observer import RELIST_EVERY, RETRY_FIRST, Observer
 from tests.running import eventually, run
 from tests.shell.shell_world import SLOT, UID, FakeRuntime, exited, running, shown
 
@@ -17,6 +17,7 @@ class HandClock:
 
     def __init__(self) -> None:
         self.ticks: asyncio.Queue[None] = asyncio.Queue()
+        self.slept: list[float] = []
 
     def now(self) -> int:
         return 0
@@ -25,6 +26,7 @@ class HandClock:
         if seconds == RELIST_EVERY:
             await self.ticks.get()
         else:
+            self.slept.append(seconds)
             await asyncio.sleep(0)
 
 
@@ -37,13 +39,16 @@ class World:
         self.told: list[AnyEvent] = []
         self.known: dict[PodUid, SlotKey] = {}
         self.last_seq = 7
-        self.observer = Observer(self.runtime, self.clock, self, self.told.append)
+        self.observer = Observer(self.runtime, self.clock, self, self.told.append, self.redact)
 
     def seq(self) -> int:
         return self.last_seq
 
     def on_runtime(self) -> Mapping[PodUid, SlotKey]:
         return self.known
+
+    def redact(self, uid: PodUid, text: str) -> str:
+        return text.replace("canary-4711", f"[{uid}]")
 
     def observed(self) -> list[ObservedPod]:
         return [event.pod for event in self.told if isinstance(event, PodObserved)]
@@ -163,5 +168,60 @@ def test_an_engine_that_cannot_be_reached_again_is_tried_again() -> None:
         assert not any(isinstance(event, RuntimeListed) for event in world.told)
         world.runtime.faults = {}
         await first_look(world)
+
+    observing(scenario)
+
+
+def test_the_message_of_a_container_is_told_without_secrets() -> None:
+    """A termination message goes into the journal and to the API server."""
+
+    async def scenario(world: World) -> None:
+        world.runtime.shown[UID] = shown(exited("c1", 1, message="login with canary-4711 failed"))
+        await first_look(world)
+
+    observed = observing(scenario).observed()
+    assert observed == [shown(exited("c1", 1, message="login with [uid-1] failed"))]
+
+
+def test_a_driver_whose_disk_refuses_is_waited_for_like_an_engine() -> None:
+    async def scenario(world: World) -> None:
+        world.runtime.broken = OSError(28, "No space left on device")
+        await eventually(lambda: world.runtime.connects > 2, "some tries")
+        assert "No space left" in world.observer.fault
+        world.runtime.broken = None
+        await first_look(world)
+
+    observing(scenario)
+
+
+def test_the_wait_for_an_engine_is_short_again_once_it_has_answered() -> None:
+    async def scenario(world: World) -> None:
+        await first_look(world)
+        gone = RuntimeFault("Unavailable", "connection refused", unreachable=True)
+        world.runtime.faults["list_pods"] = gone
+        world.runtime.hints.put_nowait(gone)
+        await eventually(lambda: len(world.clock.slept) > 3, "longer waits")
+        del world.runtime.faults["list_pods"]
+        await eventually(lambda: world.observer.fault == "", "an answer")
+        world.clock.slept.clear()
+        world.runtime.hints.put_nowait(gone)
+        await eventually(lambda: world.clock.slept, "another wait")
+        assert world.clock.slept[0] == RETRY_FIRST
+
+    observing(scenario)
+
+
+def test_a_pod_that_has_gone_is_not_remembered() -> None:
+    """What was told of pods long gone would add up over the months."""
+
+    async def scenario(world: World) -> None:
+        world.runtime.shown[UID] = shown(running("c1"))
+        await first_look(world)
+        world.runtime.shown.clear()
+        world.runtime.hints.put_nowait(RuntimeEvent(UID))
+        await eventually(lambda: world.looks(f"list_pods {UID}"), "a look")
+        world.runtime.shown[UID] = shown(running("c1"))
+        world.runtime.hints.put_nowait(RuntimeEvent(UID))
+        await eventually(lambda: len(world.observed()) == 2, "the same pod as a new one")
 
     observing(scenario)
