@@ -74,16 +74,15 @@ class LogRotation:
                     await self._rotate(log, container.id)
 
     async def _rotate(self, log: Path, container_id: str) -> None:
+        stamp = datetime.fromtimestamp(self._now(), tz=UTC).strftime("%Y%m%d-%H%M%S")
+        rotated = log.with_name(f"{log.name}.{stamp}")
         try:
-            await anyio.to_thread.run_sync(_make_room, log, self._files)
-            stamp = datetime.fromtimestamp(self._now(), tz=UTC).strftime("%Y%m%d-%H%M%S")
-            rotated = log.with_name(f"{log.name}.{stamp}")
-            if not await anyio.to_thread.run_sync(_move, log, rotated):
+            if not await anyio.to_thread.run_sync(_turn, log, rotated, self._files):
                 return  # twice in a second: the next look is early enough
             try:
                 await self._runtime.reopen_container_log(container_id)
             except RuntimeFault:
-                await anyio.to_thread.run_sync(_move, rotated, log)
+                await anyio.to_thread.run_sync(_move_back, rotated, log)
                 raise
         except (OSError, RuntimeFault) as error:
             if str(log) not in self._said:
@@ -98,12 +97,18 @@ def _size_of(log: Path) -> int:
         return 0
 
 
-def _move(log: Path, to: Path) -> bool:
-    """Rename a file, unless there is one of that name."""
-    if to.exists():
+def _turn(log: Path, rotated: Path, files: int) -> bool:
+    """Rename a log after making room for it, unless there is one of that moment."""
+    if any(file.name.startswith(rotated.name) for file in rotated_logs(log)):
         return False
-    log.rename(to)
+    _make_room(log, files)
+    log.rename(rotated)
     return True
+
+
+def _move_back(rotated: Path, log: Path) -> None:
+    if not log.exists():
+        rotated.rename(log)
 
 
 def rotated_logs(log: Path) -> list[Path]:

@@ -51,7 +51,7 @@ def repository(image: str) -> str:
     head, slash, last = name.rpartition("/")
     name = f"{head}{slash}{last.partition(':')[0]}"
     host, slash, path = name.partition("/")
-    if not slash or not ("." in host or ":" in host or host == "localhost"):
+    if not slash or not ("." in host or ":" in host or host == "localhost" or host.lower() != host):
         return f"{HUB}/{name}" if slash else f"{HUB}/library/{name}"
     return f"{HUB}/{path}" if host in _HUB_NAMES else name
 

@@ -104,3 +104,9 @@ def test_a_pod_directory_that_is_a_link_is_not_followed(paths: PodPaths, tmp_pat
     paths.remove(SLOT, UID, keep_definition=False)
     assert outside.is_dir()
     assert not paths.pod(UID).is_symlink()
+
+
+def test_hidden_values_are_taken_out_whole_the_longest_first(paths: PodPaths) -> None:
+    vault = Vault(paths)
+    vault.hide(UID, ["hush", "hush-hush", "no"])
+    assert vault.redact(UID, "hush-hush and hush, no?") == "[redacted] and [redacted], no?"
