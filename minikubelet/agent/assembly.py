@@ -113,7 +113,7 @@ def assemble(
     """Put a life together; nothing runs yet."""
     outbox, reducer, journal = reports.outbox, history.reducer, history.journal
     inbox = Inbox()
-    observer = Observer(runtime, clock, StateView(reducer), inbox.put)
+    observer = Observer(runtime, clock, StateView(reducer), inbox.put, vault.redact)
     timers = Timers(clock, inbox.put)
     dispatcher = Dispatcher(_effects(plan, runtime, vault), timers, outbox, inbox.put)
     intake = Intake(vault, inbox, outbox)
