@@ -34,7 +34,7 @@ from minikubelet.replay.replayhistory import (
     walk,
 )
 from minikubelet.replay.replaymoments import duration
-from minikubelet.replay.replaytale import journal_of, nodes_of
+from minikubelet.replay.replaytale import journal_of, nodes_of, tell_damage
 from minikubelet.replay.replayverify import Verifier
 from minikubelet.replay.timelinerows import overview
 from minikubelet.wire.records import (
@@ -75,8 +75,7 @@ def run(options: argparse.Namespace) -> int:
     total = write(chosen, path)
     if chosen.left_out:
         sys.stderr.write(f"{chosen.left_out:,} records before a gap in the journal are left out\n")
-    for sentence in reader.damage:
-        sys.stderr.write(f"damage: {sentence}\n")
+    tell_damage(reader)
     checked = Verifier(open_journal(path)).run()
     if options.anonymise and checked.divergences:
         path.unlink()

@@ -71,6 +71,11 @@ def is_export(reader: JournalReader) -> bool:
     return reader.path.suffix == EXPORT_SUFFIX
 
 
+def harmful(reader: JournalReader) -> list[str]:
+    """The damage found so far that is more than an end that was never committed, or is being written now."""
+    return [text for text in reader.damage if is_export(reader) or "are not committed" not in text]
+
+
 def walk(reader: JournalReader, from_seq: int = 0) -> Iterator[Head | Step]:
     """Heads and steps in order, from the part that holds `from_seq` on."""
     last = -1

@@ -6,6 +6,7 @@ Belongs here: loading and looking up. May not be here: causes (`whychains`) or w
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from minikubelet.journal.journalreader import JournalReader
 from minikubelet.ports.journalport import RecordKind
 from minikubelet.replay.podnaming import choose, fits, readings, resolve
 from minikubelet.replay.replayerrors import ReplayError
-from minikubelet.replay.replayhistory import brief_of, open_journal, state_of
+from minikubelet.replay.replayhistory import brief_of, harmful, open_journal, state_of
 from minikubelet.wire.records import UnknownRecord, decode_command, decode_event
 
 
@@ -67,6 +68,12 @@ def journal_of(options: argparse.Namespace) -> JournalReader:
     if given is None:
         raise ReplayError("which journal? pass --journal PATH: a journal's directory or an export (.mkx)")
     return open_journal(Path(given))
+
+
+def tell_damage(reader: JournalReader) -> None:
+    """Say on stderr what harm was found while reading."""
+    for sentence in harmful(reader):
+        sys.stderr.write(f"damage: {sentence}\n")
 
 
 def nodes_of(reader: JournalReader) -> list[str]:

@@ -114,9 +114,11 @@ def _decided(state: State, steps: Sequence[Step]) -> list[Decision]:
 def _beginning(chosen: Selection, steps: Sequence[Step], goal: Goal) -> tuple[State, list[Taken]]:
     """The state to begin with: none at all where the goal holds so, else the one the journal begins with."""
     events = [Taken(s.event.seq, s.event.at, decode_event(s.event.body)) for s in steps]
-    if goal.holds(rerun(EMPTY, events).last):
-        return EMPTY, events
-    slots = {one.slot for one, _ in (*goal.decided, *goal.undecided)}
+    slots = list(dict.fromkeys(one.slot for one, _ in (*goal.decided, *goal.undecided)))
+    nearest = [one for one in events[:-1] if getattr(one.event, "slot", slots[0]) in slots]
+    for tried in ([*nearest, events[-1]], events):
+        if goal.holds(rerun(EMPTY, tried).last):
+            return EMPTY, tried
     own = msgspec.structs.replace(
         chosen.state, slots=tuple(slot for slot in chosen.state.slots if slot.key in slots)
     )

@@ -18,7 +18,7 @@ from minikubelet.ports.journalport import Record, RecordKind
 from minikubelet.replay.replayerrors import OK, ReplayError, command
 from minikubelet.replay.replaymoments import clock
 from minikubelet.replay.replaypaint import Paint, say
-from minikubelet.replay.replaytale import journal_of
+from minikubelet.replay.replaytale import journal_of, tell_damage
 from minikubelet.replay.timelinerows import row_of
 
 
@@ -38,8 +38,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         for record in reader.records(start):
             show(record)
-        for sentence in reader.damage:
-            sys.stderr.write(f"damage: {sentence}\n")
+        tell_damage(reader)
     return OK
 
 

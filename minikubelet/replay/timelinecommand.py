@@ -15,13 +15,14 @@ import msgspec
 from minikubelet.replay.replayerrors import NEGATIVE, OK, command
 from minikubelet.replay.replaymoments import clock
 from minikubelet.replay.replaypaint import Paint, say
-from minikubelet.replay.replaytale import first_state, journal_of, nodes_of
+from minikubelet.replay.replaytale import first_state, journal_of, nodes_of, tell_damage
 from minikubelet.replay.timelinebars import Bars
 from minikubelet.replay.timelinepage import write_page
 from minikubelet.replay.timelineperfetto import write_trace
 from minikubelet.replay.timelinerows import Row, filter_of, nothing, overview, rows
 
 _WIDEST_POD = 36
+_COMFORTABLE = 400_000
 
 
 @command
@@ -35,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
     if options.html or options.perfetto:
         kept = list(passing)
         shown = len(kept)
+        if shown > _COMFORTABLE:
+            sys.stderr.write(f"{shown:,} records are many for a browser: --pod and --since leave fewer\n")
         if kept:
             bars = Bars(slot for slot in first_state(reader) if wanted.slot in ("", slot.key))
             for row in kept:
@@ -51,8 +54,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         pods = [wanted.slot] if wanted.slot else list(found.slots)
         shown = as_text(passing, min(_WIDEST_POD, max(map(len, pods), default=4)))
-    for sentence in reader.damage:
-        sys.stderr.write(f"damage: {sentence}\n")
+    tell_damage(reader)
     if not shown:
         sys.stderr.write(f"minikubelet: {nothing(found, wanted)}\n")
     return OK if shown else NEGATIVE

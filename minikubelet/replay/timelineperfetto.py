@@ -29,7 +29,9 @@ def write_trace(path: Path, node: str, rows: list[Row], bars: Bars) -> None:
 def trace_events(node: str, rows: list[Row], bars: Bars) -> Iterator[dict[str, Any]]:
     """Names of lanes, bars, marks, and a flow for each cause."""
     lanes: dict[tuple[str, str], tuple[int, int]] = {}
-    pids = {slot: n for n, slot in enumerate(dict.fromkeys(["", *sorted({r.slot for r in rows})]), 1)}
+    found = bars.all()
+    slots = {row.slot for row in rows} | {bar.slot for bar in found}
+    pids = {slot: n for n, slot in enumerate(dict.fromkeys(["", *sorted(slots)]), 1)}
 
     def lane(slot: str, container: str, marks: str) -> tuple[int, int]:
         key = (slot, f"{container or 'pod'} {marks}" if slot else marks)
@@ -37,7 +39,7 @@ def trace_events(node: str, rows: list[Row], bars: Bars) -> Iterator[dict[str, A
             lanes[key] = (pids[slot], len(lanes) + 1)
         return lanes[key]
 
-    for bar in bars.all():
+    for bar in found:
         pid, tid = lane(bar.slot, bar.container, "phase")
         yield {
             "ph": "X", "pid": pid, "tid": tid, "ts": bar.begins, "dur": max(bar.ends - bar.begins, _MARK),

@@ -12,13 +12,12 @@ from collections.abc import Callable
 
 from minikubelet.replay.divergencegroups import group_lines, grouped
 from minikubelet.replay.replayerrors import NEGATIVE, OK, UNUSABLE, command
-from minikubelet.replay.replayhistory import is_export, open_journal
+from minikubelet.replay.replayhistory import harmful, open_journal
 from minikubelet.replay.replaypaint import Paint, say
 from minikubelet.replay.verifyjobs import verify
 from minikubelet.replay.verifyreport import (
     as_json,
     causes_of,
-    damage_is_harmless,
     divergence_lines,
     verdict_lines,
 )
@@ -49,7 +48,8 @@ def run(options: argparse.Namespace) -> int:
             say(paint.good("every decision matches"))
     if found.divergences:
         return NEGATIVE
-    harmed = [text for text in found.damage if is_export(reader) or not damage_is_harmless(text)]
+    reader.damage = found.damage
+    harmed = harmful(reader)
     if not found.events and (found.skipped or harmed):
         return UNUSABLE
     return NEGATIVE if harmed else OK

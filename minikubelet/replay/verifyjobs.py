@@ -16,6 +16,7 @@ from typing import NamedTuple
 from minikubelet.journal.journalreader import JournalReader
 from minikubelet.replay.replayhistory import is_export, open_journal
 from minikubelet.replay.replayverify import Findings, Verifier
+from minikubelet.wire.records import schema_hash
 
 Progress = Callable[[int, int], None]
 _PARTS_PER_JOB = 4
@@ -51,7 +52,9 @@ def verify(reader: JournalReader, *, jobs: int, go_on: bool, progress: Progress 
 def split(reader: JournalReader, most: int, *, go_on: bool) -> list[Part]:
     """At most so many parts of about as many records; every part but the first begins with a snapshot."""
     heads = reader.headers()
-    starts = [heads[0].first, *(head.first for head in heads[1:] if head.snapshot is not None)]
+    schema = schema_hash()  # a snapshot of another form may not be readable: not a place to begin
+    usable = [head for head in heads[1:] if head.snapshot is not None and head.schema == schema]
+    starts = [heads[0].first, *(head.first for head in usable)]
     least = max(1, (heads[-1].first - heads[0].first) // most)
     firsts = starts[:1]
     for first in starts[1:]:

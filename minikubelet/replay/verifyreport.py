@@ -111,11 +111,6 @@ def title(decided: Decided) -> str:
     return f"{fields['kind']} {fields['slot']}{container} because {fields['reason']}"
 
 
-def damage_is_harmless(sentence: str) -> bool:
-    """Whether the damage is only an end that was never committed."""
-    return "are not committed" in sentence
-
-
 def verdict_lines(found: Findings, seconds: float) -> list[str]:
     """What was verified, how long it took, and what is odd about the journal."""
     rate = f", {found.events / seconds:,.0f} events/s" if seconds > 0 and found.events else ""

@@ -6,52 +6,74 @@ A decision names the events it follows from; an event goes back to the command i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+from itertools import dropwhile
 
 from minikubelet.core import commands as c
 from minikubelet.core import events as e
 from minikubelet.replay.replaytale import Entry, Tale
 
+Kind = tuple[str, str, str]
+_FOLLOWED = 2
+"""orders of one kind to one container whose causes are followed; earlier ones came about in the same way"""
+
 
 class Chain:
     """Everything that one entry goes back to, oldest first, itself last.
 
-    `missing` are causes older than the history. Of a container that was started again and again only the
-    last start before is followed; `folded` counts the others.
+    `missing` are causes older than the history. Of what was ordered again and again only the last two times
+    are followed; `folded` says that there were others.
     """
 
     def __init__(self, tale: Tale, target: Entry) -> None:
         self.target = target
         self.missing: dict[int, None] = {}
-        self.folded = 0
+        self.folded = False
         self._tale = tale
-        self._found: dict[int, Entry] = {}
-        self._follow(target, starts=0)
-        self.entries = sorted(self._found.values(), key=lambda entry: entry.seq)
+        self._orders: Counter[Kind] = Counter()
+        found = {target.seq: target}
+        waiting = [-target.seq]
+        while waiting:
+            for cause in self._causes(found[-heappop(waiting)]):
+                if cause.seq not in found:
+                    found[cause.seq] = cause
+                    heappush(waiting, -cause.seq)
+        self.entries = sorted(found.values(), key=lambda entry: entry.seq)
 
-    def _follow(self, entry: Entry, starts: int) -> None:
-        if entry.seq in self._found:
-            return
-        self._found[entry.seq] = entry
-        if isinstance(entry.command, c.StartContainer):
-            starts += 1
-        for cause in self._causes(entry, starts):
-            self._follow(cause, starts)
-
-    def _causes(self, entry: Entry, starts: int) -> Iterable[Entry]:
+    def _causes(self, entry: Entry) -> Iterable[Entry]:
         if entry.event is not None:
             order = order_behind(self._tale, entry)
             return [order] if order is not None else []
+        kind = _kind(entry)
+        self._orders[kind] += 1
         found = []
         for seq in entry.causes:
             cause = self._tale.entries.get(seq)
             if cause is None:
                 self.missing[seq] = None
-            elif starts > 1 and not isinstance(cause.event, e.PodSet):
-                self.folded += isinstance(entry.command, c.StartContainer) and entry.command.attempt > 0
+            elif self._is_anothers(entry) and not isinstance(cause.event, e.PodSet | e.PodWithdrawn):
+                continue  # how the pod before came to run is another story
+            elif self._orders[kind] >= _FOLLOWED and self._repeats(cause, kind):
+                self.folded = True
             else:
                 found.append(cause)
         return found
+
+    def _is_anothers(self, entry: Entry) -> bool:
+        return entry.uid not in (self.target.uid, "") and self.target.uid != ""
+
+    def _repeats(self, cause: Entry, kind: Kind) -> bool:
+        """Whether a cause goes back to an order like this one, or like others that were followed enough."""
+        order = order_behind(self._tale, cause)
+        while order is not None and order.command is None:
+            order = order_behind(self._tale, order)
+        return order is not None and (_kind(order) == kind or self._orders[_kind(order)] >= _FOLLOWED)
+
+
+def _kind(entry: Entry) -> Kind:
+    return type(entry.command).__name__, entry.uid, entry.container
 
 
 def order_behind(tale: Tale, entry: Entry) -> Entry | None:  # noqa: C901 - one arm an event
@@ -121,8 +143,8 @@ def _observed_start(tale: Tale, entry: Entry, event: e.PodObserved) -> Entry | N
 
 
 def _before(tale: Tale, entry: Entry, matches: Callable[[Entry], bool]) -> Entry | None:
-    seqs = [seq for seq in tale.entries if seq < entry.seq]
-    return next((tale.entries[seq] for seq in reversed(seqs) if matches(tale.entries[seq])), None)
+    earlier = dropwhile(lambda seq: seq >= entry.seq, reversed(tale.entries))
+    return next((tale.entries[seq] for seq in earlier if matches(tale.entries[seq])), None)
 
 
 def definition_before(tale: Tale, entry: Entry) -> Entry | None:

@@ -19,7 +19,7 @@ from minikubelet.replay.podnaming import choose
 from minikubelet.replay.replayerrors import NEGATIVE, OK, command
 from minikubelet.replay.replaymoments import clock, parse_moment, span
 from minikubelet.replay.replaypaint import Paint, say
-from minikubelet.replay.replaytale import Entry, Tale, journal_of, load
+from minikubelet.replay.replaytale import Entry, Tale, journal_of, load, tell_damage
 from minikubelet.replay.sentences import of_command, of_event, of_reason, short
 from minikubelet.replay.whyactions import ACTIONS, SYNONYMS, Before, matching
 from minikubelet.replay.whychains import Chain, definition_before
@@ -38,8 +38,7 @@ def run(options: argparse.Namespace) -> int:
     tale = load(reader, options.pod)
     entries = [one for one in tale.entries.values() if not (moment and moment.behind(one.seq, one.at))]
     found = matching(entries, action, tale.container)
-    for sentence in reader.damage:
-        sys.stderr.write(f"damage: {sentence}\n")
+    tell_damage(reader)
     what = tale.slot + (f"/{tale.container}" if tale.container else "")
     if not found:
         when = " up to then" if moment else ""
@@ -58,9 +57,10 @@ def run(options: argparse.Namespace) -> int:
             say(line)
         say("")
     if len(chosen) < len(found):
+        left = len(found) - len(chosen)
         say(
             paint.faint(
-                f"{len(found) - len(chosen)} other decisions are left out: name an action, or add --all"
+                f"{left} other decision{'s' if left > 1 else ''} left out: name an action, or add --all"
             )
         )
     return OK
@@ -103,7 +103,7 @@ def story(tale: Tale, target: Entry, before: PodStatus | None, paint: Paint) -> 
         for detail in details(tale, entry, before if entry is target else None):
             yield paint.faint(f"{' ' * (43 + width)}{detail}")
     if chain.folded:
-        yield paint.faint("  earlier restarts came about in the same way: add --all to see each")
+        yield paint.faint("  what was ordered before came about in the same way: add --all to see each")
 
 
 def sentence(entry: Entry) -> str:

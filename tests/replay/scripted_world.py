@@ -23,7 +23,13 @@ from minikubelet.model.pod import Pod
 from minikubelet.ports.journalport import Record, RecordKind, Snapshot
 from minikubelet.wire.containerhash import container_hash
 from minikubelet.wire.manifest import read_manifest
-from minikubelet.wire.records import CORE_VERSION, encode_command, encode_event, encode_snapshot
+from minikubelet.wire.records import (
+    CORE_VERSION,
+    encode_command,
+    encode_event,
+    encode_snapshot,
+    schema_hash,
+)
 from minikubelet.wire.redaction import redact_pod
 
 SECOND = 1_000_000
@@ -215,7 +221,7 @@ class World:
 
     def segments(self, group: int = 50) -> dict[str, bytes]:
         """The parts as the bytes of segments by name."""
-        identity = Identity(NODE, "boot-1", self.core, "schema", {"maxPods": 110})
+        identity = Identity(NODE, "boot-1", self.core, schema_hash(), {"maxPods": 110})
         tail, files = Tail(), {}
         for snapshot, records in self.parts:
             first = records[0].seq if records else tail.seq + 1
@@ -229,7 +235,7 @@ class World:
 
     def write_export(self, path: Path) -> None:
         """Write all as one export."""
-        identity = Identity(NODE, "boot-1", self.core, "schema", {})
+        identity = Identity(NODE, "boot-1", self.core, schema_hash(), {})
         write_export(self.records, self.parts[0][0], new_header(identity, 1, Tail(), START), path)
 
     # ── the runtime ──
