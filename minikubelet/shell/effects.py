@@ -41,6 +41,7 @@ from minikubelet.model.ids import PodUid
 from minikubelet.model.observed import ContainerPhase
 from minikubelet.model.pod import Pod
 from minikubelet.ports.runtimeport import ContainerConfig, Runtime, RuntimeFault, SandboxConfig
+from minikubelet.shell.hooks import Hooks
 from minikubelet.shell.images import Images
 from minikubelet.shell.limiter import Limiter
 from minikubelet.shell.podpaths import PodPaths
@@ -76,6 +77,7 @@ class Effects:
         vault: Vault,
         paths: PodPaths,
         limiter: Limiter,
+        hooks: Hooks | None = None,
     ) -> None:
         self._runtime = runtime
         self._configs = configs
@@ -83,6 +85,7 @@ class Effects:
         self._vault = vault
         self._paths = paths
         self._limiter = limiter
+        self._hooks = hooks
         self._ips: dict[str, tuple[str, ...]] = {}
 
     async def carry_out(self, command: RuntimeCommand) -> ResultEvent:
@@ -140,7 +143,7 @@ class Effects:
             slot=command.slot, uid=command.uid, attempt=command.attempt, sandbox_id=sandbox_id, ips=ips
         )
 
-    async def _start_container(self, command: StartContainer) -> ContainerStarted:
+    async def _start_container(self, command: StartContainer) -> ContainerStarted | ContainerStartFailed:
         pod = self._pod(command)
         image_id = await self._images.ensure(pod, command.container)
         ips = await self._addresses(command.uid, command.sandbox_id)
@@ -149,7 +152,7 @@ class Effects:
             container_id = await self._runtime.create_container(command.sandbox_id, config)
             await self._runtime.start_container(container_id)
         shown = await self._runtime.container_status(container_id)
-        return ContainerStarted(
+        started = ContainerStarted(
             slot=command.slot,
             uid=command.uid,
             container=command.container,
@@ -158,6 +161,36 @@ class Effects:
             image_id=(shown.image_id if shown else "") or image_id,
             started_at=shown.started_at if shown else 0,
             hash=config.hash,
+        )
+        wrong = await self._hooks.post_start(command, container_id) if self._hooks else ""
+        return await self._end(command, started, wrong) if wrong else started
+
+    async def _end(
+        self, command: StartContainer, started: ContainerStarted, wrong: str
+    ) -> ContainerStartFailed:
+        """End a container whose postStart hook failed."""
+        stop = StopContainer(
+            slot=command.slot,
+            reason=command.reason,
+            uid=command.uid,
+            container=command.container,
+            container_id=started.container_id,
+            grace=self._hooks.grace_after(command) if self._hooks else 0,
+        )
+        stopped = await self._stop_container(stop)
+        return ContainerStartFailed(
+            slot=command.slot,
+            uid=command.uid,
+            container=command.container,
+            attempt=command.attempt,
+            reason="PostStartHookError",
+            message=wrong,
+            container_id=started.container_id,
+            exit_code=stopped.exit_code,
+            hash=started.hash,
+            image_id=started.image_id,
+            started_at=started.started_at,
+            ended=stopped.reason,
         )
 
     async def _addresses(self, uid: PodUid, sandbox_id: str) -> tuple[str, ...]:
@@ -169,7 +202,8 @@ class Effects:
         return self._ips[sandbox_id]
 
     async def _stop_container(self, command: StopContainer) -> ContainerStopped:
-        await self._runtime.stop_container(command.container_id, command.grace)
+        grace = await self._hooks.pre_stop(command) if self._hooks else command.grace
+        await self._runtime.stop_container(command.container_id, grace)
         shown = await self._runtime.container_status(command.container_id)
         known = shown is not None and shown.phase is ContainerPhase.EXITED
         code = shown.exit_code if shown is not None and known else None

@@ -1,0 +1,214 @@
+"""Lifecycle hooks: postStart right after a start, preStop within the grace period of a stop.
+
+Belongs here: what a hook does and what bounds it (kuberuntime_container.go, lifecycle/handlers.go).
+May not be here: starting or stopping (`effects`). A hook that fails is told; one that hangs is cut short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, NamedTuple
+
+import structlog
+
+from minikubelet.core.commands import StartContainer, StopContainer
+from minikubelet.core.events import AnyEvent
+from minikubelet.core.project import addresses
+from minikubelet.core.reducer import Reducer
+from minikubelet.core.state import Generation
+from minikubelet.model.ids import PodUid, SlotKey
+from minikubelet.model.observed import ContainerPhase
+from minikubelet.model.pod import Container, LifecycleHandler
+from minikubelet.ports.clockport import Clock
+from minikubelet.ports.runtimeport import Runtime, RuntimeFault
+from minikubelet.shell.probehandlers import NoSuchPort, port_of
+from minikubelet.shell.prober import MESSAGE_CHARACTERS, Told, container_of
+from minikubelet.shell.proberhttp import HttpFault, ProbeHttp
+from minikubelet.shell.vault import Vault
+
+LEAST_GRACE: Final = 2.0
+"""seconds that a container has to end after its preStop hook, however long that took"""
+DEFAULT_GRACE: Final = 30
+UNBOUNDED: Final = 86_400.0
+
+_log = structlog.get_logger()
+
+
+class HookFault(Exception):
+    """A hook failed; the text says how."""
+
+
+class _Call(NamedTuple):
+    """A hook for one instance, with what it may use."""
+
+    slot: SlotKey
+    uid: PodUid
+    container: Container
+    container_id: str
+
+
+class _Stopping:
+    """A preStop hook under way; `deadline` (of the event loop's clock) ends the whole grace period."""
+
+    def __init__(self, deadline: float, limit: asyncio.Timeout) -> None:
+        self.deadline = deadline
+        self.limit = limit
+        self.over = asyncio.Event()
+
+    def shorten(self, deadline: float) -> None:
+        """End the grace period earlier."""
+        if deadline < self.deadline and not self.over.is_set():
+            self.deadline = deadline
+            if deadline > asyncio.get_running_loop().time():
+                self.limit.reschedule(deadline)
+            else:
+                self.over.set()
+                self.limit.reschedule(0.0)
+
+
+class Hooks:
+    """Runs hooks for the effects of starts and stops."""
+
+    def __init__(
+        self, runtime: Runtime, vault: Vault, reducer: Reducer, http: ProbeHttp, clock: Clock, *, told: Told
+    ) -> None:
+        self._runtime = runtime
+        self._vault = vault
+        self._reducer = reducer
+        self._http = http
+        self._clock = clock
+        self._told = told
+        self._starting: dict[PodUid, dict[str, asyncio.Timeout]] = {}
+        self._stopping: dict[str, _Stopping] = {}
+
+    def seen(self, event: AnyEvent) -> None:
+        """Cut the postStart hooks of a pod short that is to end."""
+        slot: SlotKey = getattr(event, "slot", SlotKey(""))
+        for uid in list(self._starting):
+            gen = self._generation(slot, uid)
+            if gen is not None and gen.ending is not None:
+                for limit in self._starting.pop(uid).values():
+                    limit.reschedule(0.0)
+
+    async def post_start(self, command: StartContainer, container_id: str) -> str:
+        """Run the postStart hook, if there is one; what went wrong, empty if nothing did."""
+        container = container_of(self._vault.get(command.uid), command.container)
+        hook = container.lifecycle.post_start if container and container.lifecycle else None
+        if container is None or hook is None:
+            return ""
+        call = _Call(command.slot, command.uid, container, container_id)
+        gen = self._generation(command.slot, command.uid)
+        if gen is None or gen.ending is not None:
+            return self._failed(call, "PostStart", "the pod ended before the hook began")
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                self._starting.setdefault(command.uid, {})[command.container] = limit
+                await self._run(hook, call, UNBOUNDED)
+        except HookFault as fault:
+            return self._failed(call, "PostStart", str(fault))
+        except TimeoutError:
+            return self._failed(call, "PostStart", "the pod ended before the hook did")
+        finally:
+            self._forget(command)
+        return ""
+
+    def grace_after(self, command: StartContainer) -> int:
+        """The seconds that a container has to end whose postStart hook failed."""
+        gen = self._generation(command.slot, command.uid)
+        if gen is not None and gen.ending is not None:
+            return gen.ending.grace
+        pod = self._vault.get(command.uid)
+        own = pod.spec.termination_grace_period_seconds if pod else None
+        return DEFAULT_GRACE if own is None else max(0, own)
+
+    async def pre_stop(self, command: StopContainer) -> float:
+        """Run the preStop hook, if there is one, within the grace period; the seconds that are left of it.
+
+        A second stop of the container waits for the hook that the first one runs, and may cut it short.
+        """
+        deadline = asyncio.get_running_loop().time() + command.grace
+        earlier = self._stopping.get(command.container_id)
+        if earlier is not None:
+            earlier.shorten(deadline)
+            await earlier.over.wait()
+            return self._left(command, earlier.deadline)
+        container = container_of(self._vault.get(command.uid), command.container)
+        hook = container.lifecycle.pre_stop if container and container.lifecycle else None
+        if container is None or hook is None or command.grace <= 0 or not await self._runs(command):
+            return command.grace
+        call = _Call(command.slot, command.uid, container, command.container_id)
+        return self._left(command, await self._stop(hook, call, deadline))
+
+    async def _stop(self, hook: LifecycleHandler, call: _Call, deadline: float) -> float:
+        """Run the hook until the deadline at most, which may have moved by then."""
+        stopping = _Stopping(deadline, asyncio.timeout_at(deadline))
+        try:
+            async with stopping.limit:
+                self._stopping[call.container_id] = stopping
+                await self._run(hook, call, max(0.0, deadline - asyncio.get_running_loop().time()))
+        except HookFault as fault:
+            self._failed(call, "PreStop", str(fault))
+        except TimeoutError:
+            self._failed(call, "PreStop", "the hook did not end within the grace period")
+        finally:
+            stopping.over.set()
+            self._stopping.pop(call.container_id, None)
+        return stopping.deadline
+
+    async def _run(self, hook: LifecycleHandler, call: _Call, seconds: float) -> None:
+        if hook.exec is not None:
+            await self._exec(hook.exec.command, call, seconds)
+        elif hook.http_get is not None:
+            host = hook.http_get.host or self._address(call)
+            try:
+                await self._http.get(hook.http_get, host, port_of(hook.http_get.port, call.container))
+            except (HttpFault, NoSuchPort) as fault:
+                raise HookFault(str(fault)) from fault
+        elif hook.sleep is not None:
+            await self._clock.sleep(hook.sleep.seconds)
+        else:
+            raise HookFault("only exec, httpGet and sleep are carried out as hooks")
+
+    async def _exec(self, words: tuple[str, ...], call: _Call, seconds: float) -> None:
+        try:
+            result = await self._runtime.exec_sync(call.container_id, words, seconds)
+        except RuntimeFault as fault:
+            raise HookFault(fault.message) from fault
+        if result.exit_code != 0:
+            output = result.output.decode(errors="replace").strip()
+            raise HookFault(f"the command exited with {result.exit_code}: {output}")
+
+    async def _runs(self, command: StopContainer) -> bool:
+        shown = await self._runtime.container_status(command.container_id)
+        return shown is not None and shown.phase is ContainerPhase.RUNNING
+
+    def _left(self, command: StopContainer, deadline: float) -> float:
+        left = min(float(command.grace), deadline - asyncio.get_running_loop().time())
+        return float(command.grace) if command.grace <= 0 else max(LEAST_GRACE, left)
+
+    def _address(self, call: _Call) -> str:
+        gen = self._generation(call.slot, call.uid)
+        found = addresses(gen, self._reducer.node) if gen is not None else ()
+        if not found:
+            raise HookFault("the pod has no address")
+        return found[0]
+
+    def _generation(self, slot: SlotKey, uid: PodUid) -> Generation | None:
+        known = self._reducer.slots.get(slot)
+        return known.find(uid) if known else None
+
+    def _forget(self, command: StartContainer) -> None:
+        held = self._starting.get(command.uid, {})
+        held.pop(command.container, None)
+        if not held:
+            self._starting.pop(command.uid, None)
+
+    def _failed(self, call: _Call, which: str, why: str) -> str:
+        """Tell of a hook that failed, without secrets."""
+        said = self._vault.redact(call.uid, why)[:MESSAGE_CHARACTERS]
+        _log.warning("hook failed", pod=call.slot, container=call.container.name, hook=which, error=said)
+        self._told(
+            call.slot, call.uid, call.container.name, f"Failed{which}Hook", f"{which}Hook failed: {said}"
+        )
+        return said
