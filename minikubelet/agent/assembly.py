@@ -27,6 +27,7 @@ from minikubelet.ports.runtimeport import Runtime
 from minikubelet.shell.dispatcher import Dispatcher
 from minikubelet.shell.effects import Effects
 from minikubelet.shell.eventlog import EventLog
+from minikubelet.shell.hooks import Hooks
 from minikubelet.shell.images import Images
 from minikubelet.shell.inbox import Inbox
 from minikubelet.shell.intake import Intake
@@ -34,6 +35,8 @@ from minikubelet.shell.limiter import Limiter
 from minikubelet.shell.loop import Loop
 from minikubelet.shell.observer import Observer
 from minikubelet.shell.podconfig import NodeSide, PodConfigMaker
+from minikubelet.shell.probehandlers import ProbeHandlers
+from minikubelet.shell.prober import Prober
 from minikubelet.shell.recovery import recover
 from minikubelet.shell.relook import Relook
 from minikubelet.shell.timers import Timers
@@ -73,6 +76,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     observer: Observer
     timers: Timers
     intake: Intake
+    prober: Prober
+    handlers: ProbeHandlers
     view: AgentView
     health: Health
 
@@ -115,7 +120,10 @@ def assemble(
     inbox = Inbox()
     observer = Observer(runtime, clock, StateView(reducer), inbox.put, vault.redact)
     timers = Timers(clock, inbox.put)
-    dispatcher = Dispatcher(_effects(plan, runtime, vault), timers, outbox, inbox.put)
+    handlers = ProbeHandlers(runtime)
+    hooks = Hooks(runtime, vault, reducer, handlers.http, clock, told=reports.warn)
+    prober = Prober(reducer, vault, handlers, clock, inbox.put, told=reports.warn)
+    dispatcher = Dispatcher(_effects(plan, runtime, vault, hooks), timers, outbox, inbox.put)
     intake = Intake(vault, inbox, outbox)
     relook = Relook(reducer, observer.look)
     event_log = EventLog()
@@ -124,6 +132,8 @@ def assemble(
         event_log.seen(seq, event, decisions)
         reports.seen(event, decisions)
         relook.seen(seq, event)
+        prober.seen(event)
+        hooks.seen(event)
 
     health = Health(observer, journal, runtime)
     inbox.put(_started(plan, history.boot, runtime))
@@ -133,6 +143,8 @@ def assemble(
         observer=observer,
         timers=timers,
         intake=intake,
+        prober=prober,
+        handlers=handlers,
         health=health,
         view=AgentView(plan, reducer, health=health, intake=intake, outbox=outbox),
     )
@@ -155,7 +167,7 @@ def _started(plan: AgentPlan, boot: str, runtime: Runtime) -> AgentStarted:
     )
 
 
-def _effects(plan: AgentPlan, runtime: Runtime, vault: Vault) -> Effects:
+def _effects(plan: AgentPlan, runtime: Runtime, vault: Vault, hooks: Hooks) -> Effects:
     kubelet, paths = plan.settings.kubelet, vault.paths
     node = NodeSide(
         name=plan.node_name,
@@ -175,6 +187,7 @@ def _effects(plan: AgentPlan, runtime: Runtime, vault: Vault) -> Effects:
         vault=vault,
         paths=paths,
         limiter=Limiter(STARTS_AT_ONCE, most, time.monotonic),
+        hooks=hooks,
     )
 
 

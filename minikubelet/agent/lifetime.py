@@ -69,6 +69,7 @@ async def _live(plan: AgentPlan) -> int:
         reports = Reports(plan, client, vault, clock)
         parts = assemble(plan, history, runtime, reports, vault, clock=clock)
         stack.callback(parts.timers.cancel_all)
+        stack.push_async_callback(parts.handlers.aclose)
         await stack.enter_async_context(_local(plan, parts))
         _announce(plan, history)
         await _until(stopping, _tasks(plan, parts, reports, client, vault))
@@ -129,6 +130,7 @@ def _tasks(
         parts.loop.run(),
         parts.dispatcher.run(),
         parts.observer.run(),
+        parts.prober.run(),
         *reports.tasks(parts.health),
     ]
     if plan.places.manifests is not None:

@@ -13,6 +13,7 @@ from minikubelet.agent.upstream import NoUpstream
 from minikubelet.apiclient.apirequests import ApiClient
 from minikubelet.core.commands import Decision
 from minikubelet.core.events import AnyEvent
+from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.ports.clockport import Clock
 from minikubelet.ports.outboxport import Outbox
 from minikubelet.reporting.eventrecorder import EventRecorder
@@ -21,6 +22,7 @@ from minikubelet.reporting.nodeobject import NodeSetup
 from minikubelet.reporting.noderegistrar import NodeRegistrar
 from minikubelet.reporting.outbox import ApiOutbox
 from minikubelet.reporting.podevents import PodEvents
+from minikubelet.shell.prober import Told
 from minikubelet.shell.vault import Vault
 
 Seen = Callable[[AnyEvent, list[Decision]], None]
@@ -36,12 +38,14 @@ class Reports:
         self._registrar: NodeRegistrar | None = None
         self.outbox: Outbox = NoUpstream()
         self.seen: Seen = _nothing
+        self.warn: Told = _no_word
         self._running: list[Callable[[], Coroutine[object, object, None]]] = []
         if client is not None:
             outbox = ApiOutbox(client, full_pod=vault.get, node_uid=self._node_uid)
             recorder = EventRecorder(client, node=plan.node_name, now=clock.now)
             self.outbox = outbox
-            self.seen = PodEvents(recorder, plan.node_name).seen
+            events = PodEvents(recorder, plan.node_name, vault.get)
+            self.seen, self.warn = events.seen, events.warn
             self._running += [outbox.run, recorder.run]
 
     def tasks(self, health: Health) -> list[Coroutine[object, object, None]]:
@@ -79,4 +83,8 @@ class Reports:
 
 
 def _nothing(event: AnyEvent, decisions: list[Decision]) -> None:
+    """There is nobody to tell."""
+
+
+def _no_word(slot: SlotKey, uid: PodUid, container: str, reason: str, message: str) -> None:
     """There is nobody to tell."""

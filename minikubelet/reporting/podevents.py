@@ -6,15 +6,19 @@ Belongs here: reasons and messages (upstream's pkg/kubelet/events/event.go). May
 
 from __future__ import annotations
 
-from minikubelet.core.commands import Decision, PublishStatus, StopContainer
+from collections.abc import Callable
+
+from minikubelet.core.commands import Decision, PublishStatus, Reason, StopContainer
 from minikubelet.core.events import (
     AnyEvent,
+    ContainerProbed,
     ContainerStarted,
     ContainerStartFailed,
     ManifestsJudged,
     SandboxStartFailed,
 )
-from minikubelet.model.ids import PodUid
+from minikubelet.model.ids import PodUid, SlotKey
+from minikubelet.model.pod import Pod, ProbeKind
 from minikubelet.reporting.eventrecorder import EventRecorder, EventType, Subject, about_node, about_pod
 
 BACK_OFF = ("CrashLoopBackOff", "ImagePullBackOff")
@@ -23,9 +27,13 @@ BACK_OFF = ("CrashLoopBackOff", "ImagePullBackOff")
 class PodEvents:
     """Watches events and decisions go by, and records what a person would want to read of them."""
 
-    def __init__(self, recorder: EventRecorder, node: str) -> None:
+    def __init__(
+        self, recorder: EventRecorder, node: str, full_pod: Callable[[PodUid], Pod | None] = lambda _: None
+    ) -> None:
         self._recorder = recorder
         self._node = node
+        self._full_pod = full_pod
+        self._unhealthy: dict[tuple[PodUid, str], ProbeKind] = {}
         self._backing_off: dict[PodUid, frozenset[tuple[str, str]]] = {}
         self._rejected: frozenset[tuple[str, str]] = frozenset()
 
@@ -36,11 +44,24 @@ class PodEvents:
             match decision.command:
                 case StopContainer() as stop:
                     subject = about_pod(stop.slot, stop.uid, stop.container)
-                    self._normal(subject, "Killing", f"Stopping container {stop.container}")
+                    self._normal(subject, "Killing", self._killing(stop))
                 case PublishStatus() as told:
                     self._back_off(told)
                 case _:
                     pass
+
+    def warn(self, slot: SlotKey, uid: PodUid, container: str, reason: str, message: str) -> None:
+        """Tell what went wrong with a container beside events and decisions: a probe's answer, a hook."""
+        self._warning(about_pod(slot, uid, container), reason, message)
+
+    def _killing(self, stop: StopContainer) -> str:
+        kind = self._unhealthy.pop((stop.uid, stop.container), None)
+        if stop.reason is not Reason.UNHEALTHY:
+            return f"Stopping container {stop.container}"
+        probe = f"{kind.value.lower()} probe" if kind else "its probe"
+        pod = self._full_pod(stop.uid)
+        never = pod is not None and pod.spec.restart_policy == "Never"
+        return f"Container {stop.container} failed {probe}{'' if never else ', will be restarted'}"
 
     def _event(self, event: AnyEvent) -> None:
         match event:
@@ -52,6 +73,9 @@ class PodEvents:
                 subject = about_pod(event.slot, event.uid, event.container)
                 reason = "ErrImageNeverPull" if event.reason == "ErrImageNeverPull" else "Failed"
                 self._warning(subject, reason, f"Error: {event.reason}: {event.message}")
+            case ContainerProbed():
+                if event.probe is not ProbeKind.READINESS and not event.passed:
+                    self._unhealthy[event.uid, event.container] = event.probe
             case SandboxStartFailed():
                 message = f"Failed to create pod sandbox: {event.message}"
                 self._warning(about_pod(event.slot, event.uid), "FailedCreatePodSandBox", message)

@@ -27,6 +27,7 @@ from minikubelet.core.commands import (
 from minikubelet.core.events import (
     AnyEvent,
     CommandFailed,
+    ContainerProbed,
     ContainerStarted,
     ContainerStartFailed,
     PodObserved,
@@ -74,6 +75,14 @@ class EventLog:
                     container=event.container,
                     reason=event.reason,
                     error=event.message,
+                )
+            case ContainerProbed():
+                _log.info(
+                    f"{event.probe.value.lower()} probe {'passed' if event.passed else 'failed'}",
+                    seq=seq,
+                    pod=event.slot,
+                    container=event.container,
+                    message=event.message,
                 )
             case ContainerStarted():
                 _log.info("container started", seq=seq, pod=event.slot, container=event.container)

@@ -15,10 +15,6 @@ from minikubelet.model.pod import Pod
 
 _OF_CONTAINERS = (
     "env[].valueFrom.fileKeyRef",
-    "lifecycle.postStart",
-    "lifecycle.preStop",
-    "livenessProbe",
-    "readinessProbe",
     "resizePolicy",
     "resources.claims",
     "restartPolicyRules",
@@ -26,7 +22,6 @@ _OF_CONTAINERS = (
     "securityContext.procMount",
     "securityContext.seLinuxOptions",
     "securityContext.windowsOptions",
-    "startupProbe",
     "volumeDevices",
     "volumeMounts[].recursiveReadOnly",
     "volumeMounts[].subPathExpr",
