@@ -22,7 +22,16 @@ DESCRIPTION = "A node agent for Kubernetes whose every decision is in a journal 
 
 def entry() -> int:
     """The console script; returns the exit code."""
+    _give_streams()
     return main(sys.argv[1:])
+
+
+def _give_streams() -> None:
+    """Where a service manager or a shell has closed standard output or error, what is said goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            # Not closed before the process ends, as the stream that it stands for.
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - see above
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,17 +1,42 @@
 """Logging of the agent: structured lines on standard error.
 
-Belongs here: levels and form. May not be here: what is said.
+Belongs here: levels and form, and that a line which cannot be written is lost and nothing else is: a full
+disk behind standard error, or a reader that has gone, must not end the agent. May not be here: what is said.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
 
 DEBUG_FROM = 4
 """upstream's -v from which on everything is said"""
+
+
+def unfailing(stream: TextIO) -> TextIO:
+    """The stream, but what cannot be written to it is lost."""
+    return cast("TextIO", _Unfailing(stream))
+
+
+class _Unfailing:
+    """What `print` and structlog need of a text stream."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write what can be written."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Hand over what has been written."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 def configure_logging(verbosity: int) -> None:
@@ -26,6 +51,6 @@ def configure_logging(verbosity: int) -> None:
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=unfailing(sys.stderr)),
         cache_logger_on_first_use=True,
     )

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Coroutine
 
 import structlog
 
-from minikubelet.agent.agentlogging import configure_logging
+from minikubelet.agent.agentlogging import configure_logging, unfailing
 from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream, make_plan
 from minikubelet.agent.assembly import History, Parts, assemble, open_history
 from minikubelet.agent.livetable import LiveTable
@@ -105,11 +105,15 @@ async def _connect(runtime: Runtime) -> None:
 
 @contextlib.asynccontextmanager
 async def _local(plan: AgentPlan, parts: Parts) -> AsyncIterator[None]:
-    try:
-        async with serve_local(plan.places.socket, parts.view):
-            yield
-    except OSError as error:
-        raise StartFault(f"the socket {plan.places.socket} cannot be made: {error}") from error
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(serve_local(plan.places.socket, parts.view))
+        except OSError as error:
+            raise StartFault(
+                f"the socket {plan.places.socket} cannot be made: {error}; name another, shorter path with "
+                "--root-dir"
+            ) from error
+        yield
 
 
 def _announce(plan: AgentPlan, history: History) -> None:
@@ -119,8 +123,11 @@ def _announce(plan: AgentPlan, history: History) -> None:
     _log.info("manifests", path=str(plan.places.manifests) if plan.places.manifests else "none")
     _log.info("container logs", path=str(plan.places.logs))
     if plan.upstream is Upstream.EMBEDDED:
-        sys.stdout.write(f"kubectl --kubeconfig {plan.places.kubeconfig} get pods -A\n")
-        sys.stdout.flush()
+        print(
+            f"kubectl --kubeconfig {plan.places.kubeconfig} get pods -A",
+            file=unfailing(sys.stdout),
+            flush=True,
+        )
 
 
 def _tasks(
@@ -154,7 +161,7 @@ def _tasks(
         )
         tasks.append(source.run(parts.intake))
     if sys.stdout.isatty():
-        tasks.append(LiveTable(parts.view.pods, sys.stdout).run())
+        tasks.append(LiveTable(parts.view.pods, unfailing(sys.stdout)).run())
     return tasks
 
 
