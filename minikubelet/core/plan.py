@@ -26,6 +26,7 @@ from minikubelet.core.draft import Draft
 from minikubelet.core.plan_stop import stop
 from minikubelet.core.plan_sync import sync
 from minikubelet.core.project import project
+from minikubelet.core.project_container import changes_at
 from minikubelet.core.state import Generation, Moment, NodeFacts, Slot, Stage
 from minikubelet.model.ids import Source
 
@@ -51,7 +52,13 @@ def plan(slot: Slot, node: NodeFacts, now: Moment, before: Slot | None = None) -
     slot = _publish(slot, node, draft, before)
     slot = _release(slot, draft)
     slot = _mirror(slot, node, draft)
-    return _wake(slot, draft), draft.decisions
+    return replace(_wake(slot, draft), planned_at=now.at), draft.decisions
+
+
+def no_moment_came(before: Slot, slot: Slot, now: Moment) -> bool:
+    """Whether time alone gives no reason to plan again: the clock went on, the timer armed is not due."""
+    armed = slot.wake_at == before.wake_at and not 0 < slot.wake_at <= now.at
+    return armed and 0 < slot.planned_at <= now.at
 
 
 def _unclaimed(slot: Slot, gen: Generation, node: NodeFacts, now: Moment) -> Generation:
@@ -120,18 +127,18 @@ def _publish(slot: Slot, node: NodeFacts, draft: Draft, before: Slot | None) -> 
 
     What has not changed is not looked at: a status depends on time only at the moments that wake the slot.
     """
-    if not slot.generations:
-        return slot
-    newest = slot.generations[-1].uid
+    newest = slot.generations[-1].uid if slot.generations else None
     planned: tuple[Generation, ...] = ()
-    if before is not None and before.generations and before.generations[-1].uid == newest:
-        planned = before.generations if draft.wake in (0, before.wake_at) else ()
+    if before is not None and before.generations and no_moment_came(before, slot, draft.now):
+        planned = before.generations if before.generations[-1].uid == newest else ()
     for gen in slot.generations:
         visible = gen.offered or (gen.uid == newest and gen.source is Source.FILE)
         unchanged = gen.told and any(gen is one for one in planned)
         if unchanged or not visible or gen.pod is None:
             continue
         status = project(gen, node, draft.now)
+        for moment in changes_at(gen, draft.now.at):
+            draft.wake_by(moment)
         if gen.told and status == gen.published:
             continue
         command = PublishStatus(slot=slot.key, reason=Reason.STATUS_CHANGED, uid=gen.uid, status=status)

@@ -197,19 +197,22 @@ def _changed(gen: Generation, record: ContainerRecord) -> bool:
     return bool(wanted and record.hash and wanted != record.hash)
 
 
-def due_at(gen: Generation, record: ContainerRecord) -> int:
-    """The moment before which back-off holds a container's next start."""
-    if record.life is not Life.EXITED or _changed(gen, record):
-        return record.retry_at
-    return max(record.retry_at, record.finished_at + record.delay)
+def due_at(gen: Generation, record: ContainerRecord, at: int) -> int:
+    """The moment before which back-off holds a container's next start; a past one, or 0, if nothing does.
+
+    A wait longer than any means that the clock was set back since, and holds nothing.
+    """
+    crashed = record.life is Life.EXITED and not _changed(gen, record)
+    waits = (record.retry_at, record.finished_at + record.delay if crashed else 0)
+    return max(0 if wait > at + CRASH_MAX else wait for wait in waits)
 
 
 def _start(gen: Generation, record: ContainerRecord, sandbox: Sandbox, draft: Draft) -> Generation:
-    """Start a container unless back-off holds it; a wait longer than any means the clock was set back."""
+    """Start a container unless back-off holds it."""
     if record.name in gen.pending:
         return gen
-    due = due_at(gen, record)
-    if draft.now.at < due <= draft.now.at + CRASH_MAX:
+    due = due_at(gen, record, draft.now.at)
+    if draft.now.at < due:
         shown_until = record.failed_at + SHOWN_AS_FAILED
         draft.wake_by(shown_until if draft.now.at < shown_until < due else due)
         return gen

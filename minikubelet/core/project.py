@@ -175,12 +175,11 @@ def _gates(gen: Generation, containers: Holds) -> Holds:
 
 def _condition(gen: Generation, now: Moment, kind: str, found: Holds) -> PodCondition:
     status = "True" if found.holds else "False"
-    since = rfc3339(now.at)
-    for before in gen.published.conditions if gen.published else ():
-        if before.type == kind and before.status == status:
-            if (before.reason, before.message) == (found.reason, found.message):
-                return before
-            since = before.last_transition_time
+    told = gen.published.conditions if gen.published else ()
+    before = next((c for c in told if c.type == kind and c.status == status), None)
+    if before is not None and (before.reason, before.message) == (found.reason, found.message):
+        return before
+    since = before.last_transition_time if before else rfc3339(now.at)
     return PodCondition(
         type=kind,
         status=status,

@@ -7,7 +7,7 @@ Belongs here: waiting, running, terminated and their reasons. May not be here: t
 
 from __future__ import annotations
 
-from minikubelet.core.backoff import SECOND, SHOWN_AS_FAILED
+from minikubelet.core.backoff import CRASH_MAX, SECOND, SHOWN_AS_FAILED
 from minikubelet.core.plan_sync import due_at, will_restart
 from minikubelet.core.probes import has_started, is_ready
 from minikubelet.core.state import (
@@ -75,7 +75,7 @@ def _waiting(
         return _failed_start(container, record, at)
     if record.life is not Life.EXITED or not _comes_again(gen, container, record, init=init):
         return None
-    due = due_at(gen, record)
+    due = due_at(gen, record, at)
     if due <= at:
         return None
     if record.waiting_reason and at < record.failed_at + SHOWN_AS_FAILED:
@@ -85,6 +85,18 @@ def _waiting(
     pod = f"{name}_{namespace}({gen.uid})"
     message = f"back-off {wait} restarting failed container={container.name} pod={pod}"
     return ContainerStateWaiting(reason="CrashLoopBackOff", message=message)
+
+
+def changes_at(gen: Generation, at: int) -> list[int]:
+    """The moments after `at` at which what containers wait for may read otherwise, though nothing happens."""
+    if gen.stage is not Stage.ACTIVE:
+        return []
+    idle = [record for record in gen.containers.values() if not record.running]
+    moments = [record.failed_at + SHOWN_AS_FAILED for record in idle if record.waiting_reason]
+    moments += [record.retry_at for record in idle]
+    moments += [record.finished_at + record.delay for record in idle]
+    moments += [moment - CRASH_MAX for moment in moments]  # where due_at begins to believe in them
+    return [moment for moment in moments if moment > at]
 
 
 def _failed_start(container: Container, record: ContainerRecord, at: int) -> ContainerStateWaiting:

@@ -239,7 +239,7 @@ class Slot(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `mirror_asked` is what was last asked of the API server, `mirror_free_at` the moment before which a
     deleted mirror is not created again, `wake_at` the timer that is armed. `looked` is the seq at which the
-    newest observation began.
+    newest observation began, `planned_at` the time of the last plan.
     """
 
     key: SlotKey
@@ -250,6 +250,7 @@ class Slot(msgspec.Struct, frozen=True, omit_defaults=True):
     mirror_seq: int = 0
     wake_at: int = 0
     looked: int = 0
+    planned_at: int = 0
 
     @property
     def empty(self) -> bool:

@@ -21,13 +21,22 @@ from minikubelet.core.events import (
     SourceSynced,
 )
 from minikubelet.core.merge import comes_back
-from minikubelet.core.plan import plan
+from minikubelet.core.plan import no_moment_came, plan
 from minikubelet.core.state import Generation, Moment, NodeFacts, Slot
 
 
 def step(slot: Slot, event: SlotEvent, node: NodeFacts, now: Moment) -> tuple[Slot, list[Decision]]:
     """Take an event of a slot in and decide; the commands are in order."""
-    return plan(apply(slot, event, now), node, now, before=slot)
+    after = apply(slot, event, now)
+    if _nothing_new(slot, after, now):
+        return after, []
+    return plan(after, node, now, before=slot)
+
+
+def _nothing_new(before: Slot, after: Slot, now: Moment) -> bool:
+    """Whether the last plan still stands: nothing changed, and no moment that it waited for has come."""
+    same = after.generations is before.generations and after.mirror is before.mirror
+    return same and no_moment_came(before, after, now)
 
 
 def step_node(node: NodeFacts, event: NodeEvent) -> NodeFacts:

@@ -138,7 +138,7 @@ def _of_order(gen: Generation, name: str) -> Iterator[str]:
 
 
 def _of_back_off(scene: Scene, gen: Generation, record: ContainerRecord) -> Iterator[str]:
-    due = due_at(gen, record)
+    due = due_at(gen, record, scene.now)
     if not scene.now < due <= scene.now + CRASH_MAX:
         return
     ends = f"back-off ends in {span(due - scene.now)} ({clock(due)})"

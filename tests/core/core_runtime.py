@@ -75,7 +75,8 @@ class ModelRuntime:
                 slot=slot, uid=uid, attempt=command.attempt, reason=reason, message=message
             )
         if isinstance(command, StartContainer):
-            made = self._make(command, now, ContainerPhase.EXITED).id if fault.instance else ""
+            left = fault.instance and uid in self.pods
+            made = self._make(command, now, ContainerPhase.EXITED).id if left else ""
             return ContainerStartFailed(
                 slot=slot,
                 uid=uid,

@@ -289,3 +289,15 @@ def test_an_end_that_the_engine_puts_into_the_future_is_now() -> None:
     world.exit("web", 1, finished_at=world.now + 3600 * SECOND)
     world.advance(20)
     assert world.runs() == ["web"]
+
+
+def test_a_clock_set_back_leaves_failing_starts_their_waits() -> None:
+    world = running_world()
+    world.exit("web", 1)
+    world.now -= 86_400 * SECOND
+    world.runtime.fail("web", "CreateContainerError", times=3)
+    world.run_until_idle()
+    assert len(world.started()) == 2
+    world.advance(10)
+    assert world.runs() == ["web"]
+    assert len(world.started()) == 5
