@@ -24,27 +24,25 @@ _OF_CONTAINERS = (
     "securityContext.windowsOptions",
     "volumeDevices",
     "volumeMounts[].recursiveReadOnly",
-    "volumeMounts[].subPathExpr",
 )
-_VOLUMES_HONOURED = ("name", "emptyDir", "hostPath")
+_VOLUMES_HONOURED = ("name", "emptyDir", "hostPath", "configMap", "secret", "downwardAPI", "projected")
+
+ON_DISK: Final = "spec.volumes[].emptyDir.sizeLimit"
+"""A limit that nothing enforces yet where the directory is on disk: it takes evicting the pod."""
 
 NOT_HONOURED: Final = frozenset(
     (
         "spec.containers[].restartPolicy",
         "spec.hostUsers",
-        "spec.hostnameOverride",
         "spec.resources",
         "spec.runtimeClassName",
         "spec.securityContext.appArmorProfile",
-        "spec.securityContext.fsGroup",
-        "spec.securityContext.fsGroupChangePolicy",
         "spec.securityContext.seLinuxChangePolicy",
         "spec.securityContext.seLinuxOptions",
         "spec.securityContext.supplementalGroupsPolicy",
         "spec.securityContext.windowsOptions",
-        "spec.setHostnameAsFQDN",
-        "spec.volumes[].emptyDir.medium",
-        "spec.volumes[].emptyDir.sizeLimit",
+        "spec.volumes[].projected.sources[].clusterTrustBundle",
+        "spec.volumes[].projected.sources[].podCertificate",
         *(f"spec.{kind}[].{field}" for kind in ("containers", "initContainers") for field in _OF_CONTAINERS),
     )
 )
@@ -60,6 +58,10 @@ def not_honoured(pod: Pod) -> tuple[str, ...]:
         )
         if path in NOT_HONOURED or other_volume:
             named.setdefault(path)
+    if any(
+        v.empty_dir and v.empty_dir.size_limit and v.empty_dir.medium != "Memory" for v in pod.spec.volumes
+    ):
+        named.setdefault(ON_DISK)
     return tuple(sorted(named))
 
 

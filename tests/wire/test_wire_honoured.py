@@ -1,0 +1,52 @@
+"""Fields that have no effect yet are named; those that have one are not."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from minikubelet.model.pod import Pod
+from minikubelet.wire.honoured import not_honoured
+
+
+def named(volume: dict[str, Any] | None = None, **spec: Any) -> tuple[str, ...]:
+    volumes = [{"name": "v", **volume}] if volume else []
+    body = {"spec": {"containers": [{"name": "c", "image": "i"}], "volumes": volumes, **spec}}
+    return not_honoured(msgspec.convert(body, Pod))
+
+
+@pytest.mark.parametrize(
+    "volume",
+    [
+        {"emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+        {"configMap": {"name": "c", "items": [{"key": "k", "path": "p", "mode": 0o400}], "optional": True}},
+        {"secret": {"secretName": "s", "defaultMode": 0o400}},
+        {"downwardAPI": {"items": [{"path": "p", "fieldRef": {"fieldPath": "metadata.name"}}]}},
+        {"projected": {"sources": [{"serviceAccountToken": {"path": "t", "audience": "a"}}]}},
+        {"hostPath": {"path": "/x", "type": "Socket"}},
+    ],
+)
+def test_volumes_that_are_made(volume: dict[str, Any]) -> None:
+    assert named(volume) == ()
+
+
+@pytest.mark.parametrize(
+    ("volume", "field"),
+    [
+        ({"emptyDir": {"sizeLimit": "1Mi"}}, "spec.volumes[].emptyDir.sizeLimit"),
+        ({"persistentVolumeClaim": {"claimName": "c"}}, "spec.volumes[].persistentVolumeClaim"),
+        ({"nfs": {"server": "s"}}, "spec.volumes[].nfs"),
+        (
+            {"projected": {"sources": [{"clusterTrustBundle": {"path": "p"}}]}},
+            "spec.volumes[].projected.sources[].clusterTrustBundle",
+        ),
+    ],
+)
+def test_volumes_that_are_not(volume: dict[str, Any], field: str) -> None:
+    assert named(volume) == (field,)
+
+
+def test_settings_of_the_pod() -> None:
+    context = {"fsGroup": 1, "fsGroupChangePolicy": "OnRootMismatch"}
+    assert named(securityContext=context, setHostnameAsFQDN=True) == ()
+    assert named(runtimeClassName="r") == ("spec.runtimeClassName",)
