@@ -1,0 +1,184 @@
+"""The judge of liveness: what has to be so once the faults have ended.
+
+Belongs here: wanted = running = reported, nothing left over. May not be here: what must never happen
+(`simsafety`). Everything is looked at from outside but the leaks, which only show inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from minikubelet.model.ids import PodUid, SlotKey, Source
+from minikubelet.ports.apiport import JsonObject
+from minikubelet.simulation.simengine import NODE, Instance
+from minikubelet.simulation.simlife import AgentLife
+from minikubelet.simulation.simwanted import NEVER, Wanted
+from minikubelet.simulation.simworld import World
+from minikubelet.wire.podmarks import CONFIG_MIRROR
+
+_OVER = ("Succeeded", "Failed")
+
+
+def unsettled(world: World) -> Iterator[str]:
+    """What is not yet as it has to be, in sentences."""
+    agent = world.agent
+    if agent is None:
+        yield "the agent does not run"
+        return
+    world.engine.settle()
+    if world.engine.under_way:
+        yield f"{world.engine.under_way} calls of the engine are under way"
+    wanted = {uid: each for uid, each in world.book.pods.items() if each.gone_since == NEVER}
+    yield from _files_known(world, wanted)
+    for each in wanted.values():
+        yield from _pod(world, each)
+    yield from _superfluous(world, wanted)
+    if world.scenario.has_api:
+        yield from _upstream(world, wanted)
+    yield from _inside(agent, wanted)
+
+
+def _files_known(world: World, wanted: dict[PodUid, Wanted]) -> Iterator[str]:
+    static = [each for each in wanted.values() if each.source is Source.FILE]
+    if len(static) != len(world.folder.files):
+        yield f"there are {len(world.folder.files)} manifests, and {len(static)} static pods are wanted"
+    if world.scenario.has_api:
+        there = [found for found in world.api.pods.values() if not _is_mirror(found)]
+        seen = {each.uid for each in wanted.values() if each.source is Source.API}
+        for pod in there:
+            if pod["metadata"]["uid"] not in seen and not pod["metadata"].get("deletionTimestamp"):
+                yield f"{pod['metadata']['name']} at the API server has not reached the agent"
+
+
+def _pod(world: World, wanted: Wanted) -> Iterator[str]:
+    status = _status(world, wanted)
+    running = [each for each in world.engine.running() if each.uid == wanted.uid]
+    if wanted.policy() != "Always":
+        yield from _job(world, wanted, running, status)
+        return
+    deadline = wanted.pod.spec.active_deadline_seconds
+    if deadline is not None:
+        yield from _job(world, wanted, running, status)
+        return
+    yield from _runs(world, wanted, running)
+    if status is not None:
+        yield from _reported(wanted, running, status)
+
+
+def _runs(world: World, wanted: Wanted, running: list[Instance]) -> Iterator[str]:
+    boxes = [s for s in world.engine.sandboxes.values() if s.node == NODE and s.config.uid == wanted.uid]
+    if len(boxes) != 1 or not boxes[0].shown.ready:
+        yield f"{wanted.slot} has {len(boxes)} sandboxes"
+        return
+    kept = [c.name for c in wanted.pod.spec.init_containers if c.restart_policy == "Always"]
+    for name in (*kept, *(c.name for c in wanted.pod.spec.containers)):
+        found = [each for each in running if each.name == name]
+        if len(found) != 1:
+            yield f"{wanted.slot} {name} runs {len(found)} times"
+        elif found[0].hash != wanted.hashes[name]:
+            yield f"{wanted.slot} {name} runs by an older definition"
+
+
+def _reported(wanted: Wanted, running: list[Instance], status: JsonObject) -> Iterator[str]:
+    if status.get("phase") != "Running":
+        yield f"{wanted.slot} is told to be {status.get('phase')}"
+    ready = {each["type"]: each["status"] for each in status.get("conditions", ())}
+    if ready.get("Ready") != "True":
+        yield f"{wanted.slot} is not told to be ready"
+    for shown in (*status.get("containerStatuses", ()), *status.get("initContainerStatuses", ())):
+        if wanted.once(shown["name"]):
+            continue
+        ids = [each.id for each in running if each.name == shown["name"]]
+        told = shown.get("containerID", "").partition("://")[2]
+        if "running" not in shown.get("state", {}) or told not in ids:
+            yield f"{wanted.slot} {shown['name']} is told to be {shown.get('state')}"
+
+
+def _job(world: World, wanted: Wanted, running: list[Instance], status: JsonObject | None) -> Iterator[str]:
+    """A pod that may come to its end: it has, or its containers run."""
+    told = status.get("phase") if status is not None else None
+    if told in _OVER:
+        if running:
+            yield f"{wanted.slot} is told to be {told} and {running[0].id} runs"
+        return
+    if wanted.pod.spec.active_deadline_seconds is not None:
+        yield f"{wanted.slot} has a deadline and is told to be {told}"
+        return
+    for container in wanted.pod.spec.containers:
+        made = [
+            each
+            for each in world.engine.instances()
+            if (each.uid, each.name) == (wanted.uid, container.name) and each.started_at
+        ]
+        last = made[-1] if made else None
+        if last is None or not (last.running or (last.ended_at and last.exit_code == 0)):
+            yield f"{wanted.slot} {container.name} neither runs nor has ended well"
+    programs = [world.engine.containers[each.id] for each in running]
+    if any(each.script.seconds is not None for each in programs):
+        yield f"{wanted.slot} is about to end"
+    if not running:
+        yield f"{wanted.slot} has ended and is told to be {told}"
+    elif status is not None:
+        yield from _job_reported(wanted, running, status)
+
+
+def _job_reported(wanted: Wanted, running: list[Instance], status: JsonObject) -> Iterator[str]:
+    for shown in status.get("containerStatuses", ()):
+        runs = any(each.name == shown["name"] for each in running)
+        if runs != ("running" in shown.get("state", {})):
+            yield f"{wanted.slot} {shown['name']} is told to be {shown.get('state')}"
+
+
+def _status(world: World, wanted: Wanted) -> JsonObject | None:
+    """What the API server shows of the pod; None where there is no API server."""
+    if not world.scenario.has_api:
+        return None
+    pod = world.api.pods.get(wanted.slot)
+    return dict(pod.get("status") or {}) if pod is not None else {}
+
+
+def _superfluous(world: World, wanted: dict[PodUid, Wanted]) -> Iterator[str]:
+    for sandbox in world.engine.sandboxes.values():
+        if sandbox.node == NODE and sandbox.config.uid not in wanted:
+            yield f"sandbox {sandbox.shown.id} is left, and nobody wants its pod"
+    if not world.engine.stranger_lives():
+        yield "a container of somebody else is gone"
+    pods = world.root / "pods"
+    # What an agent never wrote down, since the disk refused, it cannot know of after it was killed.
+    forgotten = world.safety.restarts.amnesia_at != NEVER
+    for left in sorted(pods.iterdir()) if pods.is_dir() and not forgotten else ():
+        if left.name not in wanted:
+            yield f"the directory {left.name} is left on the disk"
+
+
+def _upstream(world: World, wanted: dict[PodUid, Wanted]) -> Iterator[str]:
+    static = {each.slot: each.uid for each in wanted.values() if each.source is Source.FILE}
+    for key, pod in world.api.pods.items():
+        if _is_mirror(pod):
+            if static.get(SlotKey(key)) != pod["metadata"]["annotations"][CONFIG_MIRROR]:
+                yield f"the mirror {key} is not that of a static pod that is wanted"
+        elif pod["metadata"].get("deletionTimestamp"):
+            yield f"{key} is to be deleted and is still at the API server"
+    for slot in static:
+        if slot not in world.api.pods:
+            yield f"{slot} has no mirror"
+
+
+def _is_mirror(pod: JsonObject) -> bool:
+    return CONFIG_MIRROR in (pod["metadata"].get("annotations") or {})
+
+
+def _inside(agent: AgentLife, wanted: dict[PodUid, Wanted]) -> Iterator[str]:
+    known = {gen.uid for slot in agent.reducer.slots.values() for gen in slot.generations}
+    for uid in sorted(known - wanted.keys()):
+        yield f"the agent still knows {uid}, which nobody wants"
+    for slot in agent.reducer.slots.values():
+        if any(gen.pending for gen in slot.generations):
+            yield f"a command of {slot.key} is under way"
+    if agent.journal.health.degraded:
+        yield "the journal is degraded"
+    if len(agent.inbox):
+        yield "the inbox is not empty"
+    stats = agent.outbox.stats() if agent.has_api else None
+    if stats is not None and stats.pending:
+        yield f"{stats.pending} slots have something left to tell"

@@ -1,0 +1,189 @@
+"""An event loop on virtual time: when nothing is ready, time jumps to the next timer.
+
+Belongs here: time, calls that would be made in threads, and ending all that one life of the agent started.
+May not be here: the world. No sockets, no threads, no real time: the same calls give the same order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
+
+SECOND: Final = 1_000_000
+EPOCH: Final = 1_767_225_600 * SECOND
+"""where simulated time begins: 2026-01-01T00:00:00Z, in µs"""
+_PRUNE: Final = 512
+
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
+
+
+class Stuck(RuntimeError):
+    """Everything waits, and no timer is armed: nothing will ever happen again."""
+
+
+class LifeEnded(BaseException):
+    """A call of a part whose life is over; nobody hears it."""
+
+
+class Life:
+    """Whatever runs on behalf of one life of the agent, so that it can all end at once.
+
+    `thread` stands for a worker thread: it carries a blocking call out, after however long it takes.
+    """
+
+    def __init__(self) -> None:
+        self.over = False
+        self.tasks: dict[asyncio.Task[Any], None] = {}
+        self.timers: list[asyncio.TimerHandle] = []
+        self.delay: Callable[[], float] = _no_delay
+
+    def note(self, timer: asyncio.TimerHandle) -> None:
+        """Remember a timer that the life armed."""
+        self.timers.append(timer)
+        if len(self.timers) > _PRUNE:
+            now = asyncio.get_running_loop().time()
+            self.timers = [each for each in self.timers if not each.cancelled() and each.when() >= now]
+
+
+def _no_delay() -> float:
+    return 0.0
+
+
+LIFE: contextvars.ContextVar[Life | None] = contextvars.ContextVar("simulated_life", default=None)
+
+
+class _Selector:
+    """What the base loop waits with: it waits for nobody and moves the time."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+
+    def select(self, timeout: float | None) -> list[Any]:
+        """Jump over the time in which nothing happens."""
+        if timeout is None:
+            raise Stuck("nothing is ready and no timer is armed")
+        if timeout > 0:
+            self._loop.jump(timeout)
+        return []
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """A loop whose `time` is virtual, in seconds since the simulation began."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._now = 0.0
+        self._selector = _Selector(self)
+        self._clock_resolution = 1e-9
+        self.set_task_factory(_make_task)
+
+    def time(self) -> float:
+        """Virtual seconds."""
+        return self._now
+
+    def jump(self, seconds: float) -> None:
+        """Let time pass in which nothing happens."""
+        self._now += seconds
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Arm a timer, for the life that asks for it."""
+        handle = super().call_at(when, callback, *args, context=context)
+        life = LIFE.get()
+        if life is not None:
+            life.note(handle)
+        return handle
+
+    def run_in_executor(
+        self,
+        executor: Executor | None,  # noqa: ARG002 - there are no threads
+        func: Callable[[Unpack[_Ts]], _T],
+        *args: *_Ts,
+    ) -> asyncio.Future[_T]:
+        """Make a blocking call here, after the time that it takes."""
+        return asyncio.ensure_future(blocking(func, *args))
+
+    def _process_events(self, _events: list[Any]) -> None:
+        """There are none."""
+
+    def _write_to_self(self) -> None:
+        """Nobody waits in a selector."""
+
+
+async def blocking(func: Callable[..., _T], *args: Any, **_options: object) -> _T:
+    """Make a blocking call as if in a thread: it takes its time, and a life that ends makes it no more."""
+    life = LIFE.get()
+    await asyncio.sleep(life.delay() if life is not None else 0)
+    return func(*args)
+
+
+def _make_task(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
+    context = options.get("context")
+    life = LIFE.get() if context is None else context.get(LIFE)
+    task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, **options)
+    if life is not None:
+        life.tasks[task] = None
+        task.add_done_callback(lambda done: life.tasks.pop(done, None))
+    return task
+
+
+def outside(coro: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+    """Begin something that belongs to the world: it goes on when the agent dies."""
+    context = contextvars.copy_context()
+    context.run(LIFE.set, None)
+    return asyncio.get_running_loop().create_task(coro, context=context)
+
+
+def inside(life: Life, coro: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+    """Begin something that belongs to a life."""
+    context = contextvars.copy_context()
+    context.run(LIFE.set, life)
+    return asyncio.get_running_loop().create_task(coro, context=context)
+
+
+async def end(life: Life) -> None:
+    """End a life as SIGKILL would: nothing of it has any effect from now on."""
+    life.over = True
+    while life.tasks:
+        tasks = list(life.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await asyncio.sleep(0)
+    for timer in life.timers:
+        timer.cancel()
+
+
+class WorldClock:
+    """The engine's clock: virtual time as microseconds since the epoch."""
+
+    def now(self) -> int:
+        """Microseconds since the epoch."""
+        return EPOCH + round(asyncio.get_running_loop().time() * SECOND)
+
+    async def sleep(self, seconds: float) -> None:
+        """Return once that much time has passed."""
+        await asyncio.sleep(seconds)
+
+
+class AgentClock(WorldClock):
+    """The agent's wall clock, which somebody may set."""
+
+    def __init__(self) -> None:
+        self.offset = 0
+
+    def now(self) -> int:
+        """Microseconds since the epoch, as the machine believes."""
+        return super().now() + self.offset

@@ -1,0 +1,109 @@
+"""Pods for the simulated world: a few shapes, each in versions, as manifests and as API objects.
+
+Belongs here: spelling pods. May not be here: when they come and go (`simscenario`).
+There are few enough of them that their manifests, once read, are found again by later seeds.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from random import Random
+from typing import Any, Final
+
+SHAPES: Final = 16
+VERSIONS: Final = 4
+NAMESPACE: Final = "kube-system"
+
+_SCRIPTS: Final = (
+    ("run",),
+    ("run",),
+    ("term", "1.5", "run"),
+    ("ignore-term", "run"),
+    ("sleep", "3", "exit", "1"),
+    ("sleep", "40", "exit", "1"),
+    ("sleep", "2", "oom"),
+)
+_JOBS: Final = (("sleep", "3", "exit", "0"), ("sleep", "3", "exit", "1"), ("sleep", "30", "exit", "0"))
+
+
+@lru_cache(maxsize=1024)
+def _spec(shape: int, version: int, *, static: bool) -> dict[str, Any]:
+    random = Random(f"shape {shape} {static}")  # noqa: S311 - no secret
+    policy = "Always"
+    if not static:
+        policy = random.choice(("Always", "Always", "OnFailure", "Never"))
+    scripts = _SCRIPTS if policy == "Always" else _JOBS
+    main = [_container(name, version, random.choice(scripts)) for name in "ab"[: random.choice((1, 1, 2))]]
+    if static and random.random() < 1 / 4:
+        main[0]["ports"] = [{"containerPort": 80, "hostPort": 8000 + shape}]
+    init = []
+    if random.random() < 1 / 4:
+        init.append(_container("setup", version, ("sleep", "1", "exit", "0")))
+    if random.random() < 1 / 6:
+        init.append({**_container("side", version, ("run",)), "restartPolicy": "Always"})
+    spec: dict[str, Any] = {
+        "containers": main,
+        "restartPolicy": policy,
+        "terminationGracePeriodSeconds": random.choice((0, 1, 2, 5, 8)),
+    }
+    if init:
+        spec["initContainers"] = init
+    if not static and random.random() < 1 / 8:
+        spec["activeDeadlineSeconds"] = 25
+    return spec
+
+
+def _container(name: str, version: int, script: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "image": f"app:{version}",
+        "command": list(script),
+        "imagePullPolicy": "IfNotPresent",
+        "env": [{"name": "TOKEN", "value": f"secret-{version}"}],
+    }
+
+
+@lru_cache(maxsize=4096)
+def manifest(name: str, shape: int, version: int) -> bytes:
+    """A static pod's manifest."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": _spec(shape % SHAPES, version % VERSIONS, static=True),
+    }
+    return json.dumps(pod, indent=1).encode()
+
+
+def broken(name: str, version: int) -> bytes:
+    """A manifest that says something wrong."""
+    text = manifest(name, 0, version)
+    return (text.replace(b'"image"', b'"imgae"'), text[: len(text) // 2], b"\x00\xff", b"kind: Pod\n a: [")[
+        version % 4
+    ]
+
+
+def half(content: bytes) -> bytes:
+    """The first part of a manifest."""
+    return content[: len(content) // 2]
+
+
+def api_pod(name: str, shape: int, version: int, node: str) -> dict[str, Any]:
+    """A pod as it is bound to the node at the API server."""
+    spec: dict[str, Any] = json.loads(json.dumps(_spec(shape % SHAPES, version % VERSIONS, static=False)))
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {**spec, "nodeName": node},
+    }
+
+
+def is_broken(content: bytes) -> bool:
+    """Whether a manifest is one of those that say something wrong, or only half of one."""
+    try:
+        pod = json.loads(content)
+    except ValueError:
+        return True
+    return b"imgae" in content or not isinstance(pod, dict)

@@ -1,0 +1,80 @@
+"""The judge of restarts: what the restart policy and the back-off allow.
+
+Belongs here: a container that ran before and is started again. May not be here: other starts (`simsafety`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Final
+
+from minikubelet.simulation.simengine import Instance, WatchedEngine
+from minikubelet.simulation.simloop import SECOND
+from minikubelet.simulation.simwanted import NEVER, Wanted
+
+BACKOFF_SLACK: Final = SECOND // 10
+FORGOTTEN: Final = 600 * SECOND
+
+
+class Restarts:
+    """`jumped_at`: the clock was set; `amnesia_at`: what a full disk had refused was lost."""
+
+    def __init__(self, engine: WatchedEngine, fail: Callable[[str, str], None]) -> None:
+        self._engine = engine
+        self._fail = fail
+        self.jumped_at = NEVER
+        self.amnesia_at = NEVER
+
+    def judge(self, instance: Instance, wanted: Wanted) -> None:
+        """A container is started that ran before."""
+        history = self._lifetime(instance, wanted)
+        if not history:
+            return
+        before = history[-1]
+        if not before.ended_at or before.signalled_at or before.hash != instance.hash:
+            return
+        again = wanted.once(instance.name) and before.sandbox_id != instance.sandbox_id
+        never = wanted.policy() == "Never" and not self._sidecar(wanted, instance.name)
+        enough = wanted.policy() == "OnFailure" and before.exit_code == 0
+        if (never or (enough and not self._sidecar(wanted, instance.name))) and not again:
+            self._fail(
+                "restart-policy",
+                f"{instance.id} is started though {before.id} ended with {before.exit_code} under"
+                f" {wanted.policy()}",
+            )
+        self._backed_off(instance, history)
+
+    def _sidecar(self, wanted: Wanted, name: str) -> bool:
+        return any(c.name == name and c.restart_policy == "Always" for c in wanted.pod.spec.init_containers)
+
+    def _lifetime(self, instance: Instance, wanted: Wanted) -> list[Instance]:
+        """The earlier instances of a container since it was last not wanted, or forgotten."""
+        since = max(wanted.unwanted_at, self.amnesia_at)
+        found = [
+            each
+            for each in self._engine.instances()
+            if (each.uid, each.name) == (instance.uid, instance.name)
+            and each is not instance
+            and each.started_at > since
+            and each.id != instance.id
+        ]
+        return sorted(found, key=lambda each: each.started_at)
+
+    def _backed_off(self, instance: Instance, history: list[Instance]) -> None:
+        """10 s before the second restart, then twice as long each time, at most five minutes."""
+        restarts = 0
+        for before, after in itertools.pairwise(history):
+            by_itself = before.ended_at and not before.signalled_at and before.hash == after.hash
+            same = before.sandbox_id == after.sandbox_id and before.ended_at - before.started_at < FORGOTTEN
+            restarts = restarts + 1 if by_itself and same else 0
+        last = history[-1]
+        if last.ended_at - last.started_at >= FORGOTTEN or last.sandbox_id != instance.sandbox_id:
+            return
+        wait = min(300, 10 << (restarts - 1)) * SECOND if restarts else 0
+        waited = self._engine.real.now() - last.ended_at
+        if waited < wait - BACKOFF_SLACK and self.jumped_at < history[0].started_at:
+            self._fail(
+                "back-off", f"{instance.id} is started {waited / SECOND:.1f} s after the end of {last.id},"
+                f" not {wait // SECOND} s"
+            )  # fmt: skip

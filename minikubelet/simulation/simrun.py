@@ -1,0 +1,189 @@
+"""Running a scenario: actions at their times, the judges after each, calm in the end, then quiet.
+
+Belongs here: one run and its report. May not be here: many runs (`simcommand`), shrinking (`simshrink`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from minikubelet.simulation.simapiactions import API_ACTIONS, mend_api
+from minikubelet.simulation.simdisk import SimDisk
+from minikubelet.simulation.simfileactions import FILE_ACTIONS, mend_files
+from minikubelet.simulation.simlife import replaced
+from minikubelet.simulation.simliveness import unsettled
+from minikubelet.simulation.simloop import SECOND, LifeEnded, Stuck, VirtualLoop
+from minikubelet.simulation.simmachine import MACHINE_ACTIONS, mend_machine
+from minikubelet.simulation.simscenario import Action, Scenario
+from minikubelet.simulation.simworld import Violation, World
+
+PATIENCE: Final = 900.0
+"""virtual seconds in which everything has to be as wanted: two back-offs of five minutes and some"""
+LOOKS: Final = 2.0
+QUIET: Final = 45.0
+MOST_TASKS: Final = 60
+
+
+class Report(msgspec.Struct):
+    """What came of a run. `events` were taken in, `seconds` are virtual, `digest` is of all journal files."""
+
+    violations: list[Violation]
+    events: int
+    decisions: int
+    lives: int
+    seconds: float
+    digest: str
+    coverage: Counter[tuple[str, str]]
+    disk: SimDisk
+    settled_after: float = 0.0
+
+
+def run(scenario: Scenario) -> Report:
+    """Run a scenario to its end, or to the first broken promise."""
+    root = Path(tempfile.mkdtemp(prefix="minikubelet-sim-", dir=_memory()))
+    loop = VirtualLoop()
+    failures: list[str] = []
+    loop.set_exception_handler(lambda _loop, context: failures.extend(_told(context)))
+    try:
+        asyncio.set_event_loop(None)
+        world = World(scenario, root)
+        with _silence(), replaced(world.folder):
+            report = loop.run_until_complete(_run(world))
+        for text in failures:
+            report.violations.append(Violation("no-crash", 0, text))
+        return report
+    finally:
+        loop.close()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _memory() -> str | None:
+    """Where files cost least: memory, where the machine has such a place."""
+    place = Path("/dev/shm")  # noqa: S108 - a directory of its own is made in it
+    return str(place) if place.is_dir() else None
+
+
+def _told(context: dict[str, Any]) -> list[str]:
+    """What went wrong outside of all that somebody waits for; the end of a life is no news."""
+    error = context.get("exception")
+    return [] if isinstance(error, LifeEnded) else [f"{context.get('message', '')}: {error!r}"]
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Let the agent's log lines go nowhere: there would be thousands a second."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+async def act(world: World, action: Action) -> None:
+    """Carry out one action."""
+    found = FILE_ACTIONS.get(action.kind) or API_ACTIONS.get(action.kind) or MACHINE_ACTIONS.get(action.kind)
+    if found is None:
+        await world.act_on_agent(action)
+    else:
+        found(world, action)
+
+
+def mend(world: World) -> None:
+    """Nothing is broken any more, and nobody changes anything."""
+    world.end_faults()
+    mend_files(world)
+    mend_api(world)
+    mend_machine(world)
+
+
+async def _run(world: World) -> Report:
+    world.engine.settle_stranger()
+    actions = sorted(world.scenario.actions, key=lambda each: each.at)
+    loop = asyncio.get_running_loop()
+    settled = 0.0
+    for action in [each for each in actions if each.at == 0]:
+        await act(world, action)
+    world.begin_life()
+    try:
+        for action in [each for each in actions if each.at]:
+            await asyncio.sleep(max(0.0, action.at / SECOND - loop.time()))
+            if world.violations:
+                break
+            await act(world, action)
+        if not world.violations:
+            await asyncio.sleep(max(0.0, world.scenario.duration - loop.time()))
+            settled = await _calm(world)
+    except Stuck as stuck:
+        world.fail("no-hang", str(stuck))
+    seconds = loop.time()
+    await world.quiesce()
+    return Report(
+        violations=world.violations[:1],
+        events=world.events,
+        decisions=world.decisions,
+        lives=world.lives,
+        seconds=seconds,
+        digest=_digest(world.disk),
+        coverage=world.coverage,
+        disk=world.disk,
+        settled_after=settled,
+    )
+
+
+async def _calm(world: World) -> float:
+    """Faults end: soon all is as wanted, and then nothing more is done."""
+    mend(world)
+    begun = asyncio.get_running_loop().time()
+    left = ["nothing was looked at yet"]
+    while left and not world.violations:
+        waited = asyncio.get_running_loop().time() - begun
+        if waited > PATIENCE:
+            world.fail("liveness", f"{PATIENCE:.0f} s after the faults ended: {'; '.join(left[:4])}")
+            return waited
+        await asyncio.sleep(LOOKS)
+        left = list(unsettled(world))
+    settled = asyncio.get_running_loop().time() - begun
+    if not world.violations:
+        await _quiet(world)
+    return settled
+
+
+async def _quiet(world: World) -> None:
+    await asyncio.sleep(LOOKS)
+    before = _done(world)
+    await asyncio.sleep(QUIET)
+    after = _done(world)
+    if before != after:
+        more = {key: after[key] - before.get(key, 0) for key in after if after[key] != before.get(key, 0)}
+        world.fail("quiet", f"all is as wanted, and yet the agent does more: {more}")
+    left = list(unsettled(world))
+    if left and not world.violations:
+        world.fail("liveness", f"it did not last: {'; '.join(left[:4])}")
+    agent = world.agent
+    if agent is not None and len(agent.life.tasks) > MOST_TASKS:
+        world.fail("bounds", f"{len(agent.life.tasks)} tasks are left")
+
+
+def _done(world: World) -> dict[str, int]:
+    calls = {f"api {verb}": count for verb, count in world.api.calls.items()}
+    return {**calls, **world.engine.calls, "decisions": world.decisions}
+
+
+def _digest(disk: SimDisk) -> str:
+    digest = hashlib.sha256()
+    for name, content in sorted(disk.files().items()):
+        digest.update(f"{name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()

@@ -1,0 +1,125 @@
+"""The driver of one life: its calls have fates, and go on in the engine when the agent that made them dies.
+
+Belongs here: fates that turn kind in the end, and calls that outlive a life. May not be here: what exists
+(`simengine`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from random import Random
+from typing import Any, TypeVar
+
+from minikubelet.model.ids import PodUid
+from minikubelet.model.observed import ObservedPod
+from minikubelet.ports.clockport import Clock
+from minikubelet.ports.runtimeport import ContainerConfig, RegistryAuth, RuntimeFault, SandboxConfig
+from minikubelet.runtimes.simulated.simulatedoptions import Draws, Fate, SimulationOptions
+from minikubelet.runtimes.simulated.simulatedruntime import SimulatedRuntime
+from minikubelet.simulation.simengine import NODE, WatchedEngine
+from minikubelet.simulation.simloop import LifeEnded, outside
+
+_T = TypeVar("_T")
+
+
+class CalmingDraws(Draws):
+    """Fates that turn kind once the faults end."""
+
+    def __init__(self, options: SimulationOptions) -> None:
+        super().__init__(options)
+        self.calm = False
+        self.down = False
+        self._kind = Draws(SimulationOptions(seed=options.seed, latency=0.01))
+
+    def fate(self, call: str, subject: str) -> Fate:
+        """What becomes of the next call."""
+        if self.calm:
+            return self._kind.fate(call, subject)
+        fate = super().fate(call, subject)
+        return Fate(fate.seconds, fails_before=True) if self.down else fate
+
+    def deliveries(self, subject: str) -> list[float]:
+        """When the next event is delivered."""
+        return [0.0] if self.calm else super().deliveries(subject)
+
+
+class LifeRuntime(SimulatedRuntime):
+    """The driver of one life: what it has asked of the engine goes on when it dies, or half of it does."""
+
+    def __init__(self, engine: WatchedEngine, draws: CalmingDraws, clock: Clock, random: Random) -> None:
+        super().__init__(SimulationOptions(), clock, node=NODE, engine=engine)
+        self._watched = engine
+        self._draws = draws
+        self._random = random
+        self.over = False
+
+    async def run_pod_sandbox(self, config: SandboxConfig) -> str:
+        """Make a sandbox."""
+        return await self._outlive(super().run_pod_sandbox(config))
+
+    async def stop_pod_sandbox(self, sandbox_id: str) -> None:
+        """Kill what is in the sandbox."""
+        await self._outlive(super().stop_pod_sandbox(sandbox_id))
+
+    async def remove_pod_sandbox(self, sandbox_id: str) -> None:
+        """Remove a sandbox."""
+        await self._outlive(super().remove_pod_sandbox(sandbox_id))
+
+    async def create_container(self, sandbox_id: str, config: ContainerConfig) -> str:
+        """Make a container."""
+        return await self._outlive(super().create_container(sandbox_id, config))
+
+    async def start_container(self, container_id: str) -> None:
+        """Start a container."""
+        await self._outlive(super().start_container(container_id))
+
+    async def remove_container(self, container_id: str) -> None:
+        """Remove a container."""
+
+        async def remove() -> None:
+            async with self._call("remove_container", container_id):
+                instance = self._watched.latest(container_id)
+                if instance is not None and container_id in self._watched.containers:
+                    self._watched.count("remove")
+                    self._watched.judge.remove(instance)
+                self._watched.lose(container_id)
+
+        await self._outlive(remove())
+
+    async def pull_image(self, image: str, auth: RegistryAuth | None = None) -> str:
+        """Pull an image."""
+        return await self._outlive(super().pull_image(image, auth))
+
+    async def list_pods(self, uid: PodUid | None = None) -> Sequence[ObservedPod]:
+        """What exists now."""
+        self._watched.settle()
+        return await super().list_pods(uid)
+
+    async def _count(self, call: Coroutine[Any, Any, _T]) -> _T:
+        self._watched.under_way += 1
+        try:
+            return await call
+        finally:
+            self._watched.under_way -= 1
+
+    async def _outlive(self, call: Coroutine[Any, Any, _T]) -> _T:
+        """Make a call that is under way in the engine whatever becomes of who made it."""
+        if self.over:
+            call.close()
+            raise LifeEnded("this life of the agent is over")
+        task = outside(self._count(call))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if self._random.random() < 1 / 2:
+                task.cancel()
+            task.add_done_callback(_heard)
+            raise
+
+
+def _heard(task: object) -> None:
+    if isinstance(task, asyncio.Task) and not task.cancelled():
+        failure = task.exception()
+        if failure is not None and not isinstance(failure, RuntimeFault):
+            raise failure

@@ -1,0 +1,251 @@
+"""The judges of safety: what must never happen, looked at from outside the agent as it happens.
+
+Belongs here: one method for each promise of the contract. May not be here: what has to happen in the end
+(`simliveness`). A judge that errs errs on the side of the agent; what it excuses is said where it does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from minikubelet.core.commands import (
+    AnyCommand,
+    CleanUpPod,
+    Decision,
+    DeleteMirror,
+    Reason,
+    StartContainer,
+    StartSandbox,
+    StopContainer,
+    WakeAt,
+)
+from minikubelet.core.events import AnyEvent
+from minikubelet.model.ids import PodUid, Source
+from minikubelet.ports.runtimeport import SandboxConfig
+from minikubelet.ports.sourceport import SourceFact, SourceListed
+from minikubelet.simulation.simengine import NODE, Instance, Judge, WatchedEngine
+from minikubelet.simulation.simlife import AgentLife
+from minikubelet.simulation.simloop import SECOND
+from minikubelet.simulation.simrestarts import Restarts
+from minikubelet.simulation.simwanted import NEVER, Book, Wanted
+
+LATE: Final = 10 * SECOND
+"""how long a fact may be on its way from a source to a decision"""
+GRACE_SLACK: Final = SECOND
+_MARK: Final = re.compile(rb'\{"m":\d+,"s":(\d+)\}')
+_ENDS: Final = (
+    Reason.POD_REPLACED,
+    Reason.POD_REMOVED,
+    Reason.POD_DELETED,
+    Reason.POD_UNKNOWN,
+    Reason.POD_FINISHED,
+    Reason.DEADLINE_EXCEEDED,
+    Reason.GRACE_SHORTENED,
+)
+
+
+class Safety(Judge):
+    """All judges; `fail` is told the name of the promise that was broken, and how."""
+
+    def __init__(self, engine: WatchedEngine, book: Book, fail: Callable[[str, str], None]) -> None:
+        self._engine = engine
+        self._book = book
+        self._fail = fail
+        self.restarts = Restarts(engine, fail)
+        self.durable = 0
+        self.jumped_at = NEVER
+        self.knows: Callable[[Instance], bool] = lambda _instance: False
+        self._seqs: dict[int, int] = {}
+        self._decided: dict[tuple[PodUid, str, int], int] = {}
+        self._ending: dict[PodUid, int] = {}
+        self._stopping: dict[str, int] = {}
+        self._listed: set[tuple[int, Source]] = set()
+
+    def _now(self) -> int:
+        return self._engine.real.now()
+
+    # ── inside a life ──
+
+    def synced(self, data: bytes) -> None:
+        """These bytes of the journal have become durable."""
+        marks = _MARK.findall(data)
+        if marks:
+            self.durable = int(marks[-1])
+
+    def begun(self, agent: AgentLife) -> None:
+        """A life begins with what is durable."""
+        self.durable = agent.journal.next_seq - 1
+        self._seqs.clear()
+
+    def took(self, _agent: AgentLife, seq: int, event: AnyEvent, decisions: list[Decision]) -> None:
+        """Note which record each decision is in, and when each end began; no bug goes by as a failure."""
+        if getattr(event, "reason", "") == "InternalError":
+            self._fail("no-bug", str(getattr(event, "message", "")))
+        for number, decision in enumerate(decisions, seq + 1):
+            command = decision.command
+            self._seqs[id(command)] = number
+            if isinstance(command, StopContainer):
+                begun = self._ending if command.reason in _ENDS else {}
+                begun.setdefault(command.uid, self._now())
+                self._stopping.setdefault(command.container_id, self._now())
+
+    def told(self, agent: AgentLife, fact: SourceFact) -> None:
+        """Note which sources were listed in this life."""
+        if isinstance(fact, SourceListed):
+            self._listed.add((agent.number, fact.source))
+
+    def dispatched(self, agent: AgentLife, command: AnyCommand) -> None:
+        """No effect before its decision is durable, none on what a source not yet seen may hold."""
+        number = self._seqs.pop(id(command), 0)
+        if not isinstance(command, WakeAt) and not agent.journal.health.degraded and number > self.durable:
+            self._fail(
+                "journal-first",
+                f"{type(command).__name__} of {command.slot} is carried out before record {number} is durable"
+                f" ({self.durable} is)",
+            )
+        match command:
+            case StartContainer():
+                self._decided[command.uid, command.container, command.attempt] = self._now()
+                self._still_wanted(command.uid, f"container {command.container} is started")
+            case StartSandbox():
+                self._still_wanted(command.uid, "a sandbox is started")
+            case StopContainer():
+                self._sources_seen(agent, command)
+            case DeleteMirror():
+                self._mirror_known(agent, command)
+            case CleanUpPod():
+                self._ending.pop(command.uid, None)
+            case _:
+                pass
+
+    def _still_wanted(self, uid: PodUid, what: str) -> None:
+        wanted = self._book.pods.get(uid)
+        if wanted is None:
+            return
+        gone = wanted.gone_since
+        if gone != NEVER and self._now() - gone > LATE:
+            ago = (self._now() - gone) // SECOND
+            self._fail("unwanted-start", f"{what} for {wanted.slot} {uid}, which nobody wants since {ago} s")
+
+    def _sources_seen(self, agent: AgentLife, command: StopContainer) -> None:
+        wanted = self._book.pods.get(command.uid)
+        if wanted is None or self._ending.get(command.uid, 0) < self._now() - LATE:
+            return  # the end was decided earlier, maybe in an earlier life
+        needed: list[Source] = []
+        if command.reason is Reason.POD_REMOVED:
+            needed = [wanted.source]
+        elif command.reason is Reason.POD_UNKNOWN:
+            needed = [Source.FILE, *([Source.API] if agent.has_api else [])]
+        for source in needed:
+            if (agent.number, source) not in self._listed and wanted.unwanted_at < self._began(agent):
+                self._fail(
+                    "sources-first", f"{wanted.slot} is ended before {source.value} was seen in this life"
+                )
+
+    def _began(self, agent: AgentLife) -> int:
+        return agent.began
+
+    def _mirror_known(self, agent: AgentLife, command: DeleteMirror) -> None:
+        if command.reason is not Reason.MIRROR_ORPHANED:
+            return
+        if (agent.number, Source.FILE) not in self._listed:
+            self._fail("sources-first", f"the mirror {command.slot} is removed before the files were seen")
+
+    # ── at the engine ──
+
+    def sandbox(self, config: SandboxConfig) -> None:
+        """Never two live sandboxes of one pod."""
+        for other in self._engine.sandboxes.values():
+            same = other.node == NODE and other.config.uid == config.uid
+            if same and other.shown.ready and other.config.attempt != config.attempt:
+                self._fail(
+                    "one-sandbox",
+                    f"sandbox {config.attempt} of {config.namespace}/{config.name} is made while"
+                    f" {other.config.attempt} lives",
+                )
+
+    def start(self, instance: Instance) -> None:
+        """Never twice at once, before the older generation is gone, against policy or back-off."""
+        wanted = self._book.pods.get(instance.uid)
+        for other in self._engine.running():
+            if other.uid == instance.uid and other.name == instance.name and other is not instance:
+                self._fail("double-start", f"{instance.id} is started while {other.id} runs")
+            rival = self._book.pods.get(other.uid)
+            if wanted and rival and rival.slot == wanted.slot and rival.uid != wanted.uid:
+                self._fail("one-generation", f"{instance.id} is started while {other.id} still runs")
+        if wanted is not None:
+            self.restarts.judge(instance, wanted)
+
+    def stop(self, instance: Instance, grace: float) -> None:
+        """A running container is ended only for a cause, and gets its grace period."""
+        cause = self._cause(instance)
+        if not cause:
+            self._fail("uncaused-kill", f"{instance.id} is stopped, and nothing asked for that")
+        wanted = self._book.pods.get(instance.uid)
+        if wanted is None or self.jumped_at != NEVER:
+            return
+        starts = [self._stopping.get(instance.id, self._now()), self._ending.get(instance.uid, self._now())]
+        allowed = 1 if cause == "deadline" else wanted.grace
+        if self._now() + int(grace * SECOND) < min(starts) + allowed * SECOND - GRACE_SLACK:
+            self._fail(
+                "grace", f"{instance.id} is given {grace} s; its end began"
+                f" {(self._now() - min(starts)) / SECOND:.1f} s ago, and it has {allowed} s"
+            )  # fmt: skip
+
+    def remove(self, instance: Instance) -> None:
+        """A container is removed when it is dead."""
+        if instance.running and not self._cause(instance):
+            self._fail("uncaused-kill", f"{instance.id} is removed while it runs")
+
+    def drop(self, sandbox_id: str) -> None:
+        """A sandbox goes when nothing in it is wanted any more."""
+        for instance in self._engine.running():
+            if instance.sandbox_id != sandbox_id:
+                continue
+            if not self._cause(instance):
+                self._fail(
+                    "uncaused-kill", f"{instance.id} dies with its sandbox, and nothing asked for that"
+                )
+            elif instance.uid in self._book.pods and self.knows(instance):
+                self._fail("grace", f"{instance.id} dies with its sandbox, and is known to run")
+
+    def _cause(self, instance: Instance) -> str:
+        """Why a running container may be ended, as the contract names it; empty if nothing allows it."""
+        wanted = self._book.pods.get(instance.uid)
+        if wanted is None:
+            return "unknown"
+        since = self._decided.get((instance.uid, instance.name, instance.attempt), instance.made_at)
+        if wanted.gone_since != NEVER or wanted.unwanted_at >= since:
+            return "unwanted"
+        changed = wanted.changed_at.get(instance.name, NEVER) >= since
+        if changed or instance.hash != wanted.hashes.get(instance.name):
+            return "changed"
+        sandbox = self._engine.sandboxes.get(instance.sandbox_id)
+        if sandbox is None or not sandbox.shown.ready:
+            return "sandbox"
+        deadline = wanted.pod.spec.active_deadline_seconds
+        if deadline is not None and self._now() >= wanted.first_at + deadline * SECOND - LATE:
+            return "deadline"
+        return "finished" if self._finished(wanted) else ""
+
+    def _finished(self, wanted: Wanted) -> bool:
+        """Whether nothing of the pod is ever to be started again."""
+        if wanted.policy() == "Always":
+            return False
+        for container in wanted.pod.spec.containers:
+            made = [
+                each
+                for each in self._engine.instances()
+                if (each.uid, each.name) == (wanted.uid, container.name)
+            ]
+            ended = [each for each in made if each.ended_at or each.gone]
+            if not ended or (wanted.policy() == "OnFailure" and not ended[-1].gone and ended[-1].exit_code):
+                return any(each.exit_code for each in self._inits(wanted))
+        return True
+
+    def _inits(self, wanted: Wanted) -> list[Instance]:
+        return [
+            each for each in self._engine.instances() if each.uid == wanted.uid and wanted.once(each.name)
+        ]

@@ -1,0 +1,159 @@
+"""What is wanted, as far as it has reached the agent: the judges' own book, kept from outside.
+
+Belongs here: pods by uid, when each was wanted and by which definition, told by the folder's looks and the
+API server's watch. May not be here: what the agent believes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from minikubelet.model.ids import PodUid, SlotKey, Source, slot_key
+from minikubelet.model.pod import Pod
+from minikubelet.ports.apiport import ChangeType, JsonObject
+from minikubelet.ports.clockport import Clock
+from minikubelet.simulation.simengine import NODE
+from minikubelet.simulation.simfolder import cached_reader
+from minikubelet.simulation.simpods import NAMESPACE
+from minikubelet.wire.containerhash import container_hash
+from minikubelet.wire.pod_codec import decode_pod
+from minikubelet.wire.podmarks import CONFIG_MIRROR
+
+NEVER: Final = -1
+
+
+@dataclass(slots=True)
+class Wanted:
+    """One pod. Times are the engine's, µs; `unwanted_at` is when it was last told not to be wanted.
+
+    `gone_since` is since when nobody can take it for wanted, NEVER if somebody can. `changed_at` is when a
+    container's definition changed last.
+    """
+
+    uid: PodUid
+    slot: SlotKey
+    source: Source
+    pod: Pod
+    hashes: dict[str, str]
+    first_at: int
+    unwanted_at: int = NEVER
+    gone_since: int = NEVER
+    grace: int = 30
+    deleting: bool = False
+    changed_at: dict[str, int] = field(default_factory=dict)
+    spec: Any = None
+
+    def policy(self) -> str:
+        """Its restart policy."""
+        return self.pod.spec.restart_policy or "Always"
+
+    def once(self, name: str) -> bool:
+        """Whether a container is an init container that is to end."""
+        return any(c.name == name and c.restart_policy != "Always" for c in self.pod.spec.init_containers)
+
+
+class Book:
+    """All pods that ever were wanted."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.pods: dict[PodUid, Wanted] = {}
+        self._clock = clock
+        self._good: dict[str, tuple[PodUid, ...]] = {}
+        self._reader = cached_reader(NODE, NAMESPACE)
+
+    def looked(self, found: Mapping[str, bytes | None] | None) -> None:
+        """A look at the folder read these contents; None: not read, so what the file held before holds."""
+        if found is None:
+            return
+        hidden = False
+        good: dict[str, tuple[PodUid, ...]] = {}
+        for name, content in found.items():
+            reading = self._reader(content, name) if content is not None else None
+            if reading is None or reading.errors or not reading.pods:
+                hidden = True
+                good[name] = self._good.get(name, ())
+                continue
+            good[name] = tuple(self._want_static(each.pod) for each in reading.pods)
+        self._good = good
+        self._judge_static(hidden=hidden)
+
+    def _want_static(self, pod: Pod) -> PodUid:
+        uid = PodUid(pod.metadata.uid)
+        if uid not in self.pods:
+            self._want(uid, Source.FILE, pod)
+        return uid
+
+    def _judge_static(self, *, hidden: bool) -> None:
+        now = self._clock.now()
+        named = {uid for uids in self._good.values() for uid in uids}
+        slots: dict[SlotKey, set[PodUid]] = {}
+        for uid in named:
+            slots.setdefault(self.pods[uid].slot, set()).add(uid)
+        for wanted in self.pods.values():
+            if wanted.source is not Source.FILE:
+                continue
+            rivals = slots.get(wanted.slot, set()) - {wanted.uid}
+            if wanted.uid not in named or rivals:
+                wanted.unwanted_at = now
+            sure = wanted.uid not in named and not (hidden and not rivals)
+            self._gone(wanted, gone=sure)
+
+    def shown(self, kind: ChangeType | None, objects: tuple[JsonObject, ...]) -> None:
+        """The API server's list (kind None) or a change reached the agent."""
+        present = set()
+        for found in objects:
+            if CONFIG_MIRROR in (found["metadata"].get("annotations") or {}):
+                continue
+            uid = PodUid(found["metadata"]["uid"])
+            if kind is ChangeType.DELETED:
+                self._unwant(uid)
+            else:
+                present.add(uid)
+                self._want_api(uid, found)
+        if kind is None:
+            for wanted in self.pods.values():
+                if wanted.source is Source.API and wanted.uid not in present:
+                    self._unwant(wanted.uid)
+
+    def _want_api(self, uid: PodUid, found: JsonObject) -> None:
+        known = self.pods.get(uid)
+        if known is None or known.spec != found["spec"]:
+            pod = decode_pod(found).pod
+            known = self._want(uid, Source.API, pod)
+            known.spec = found["spec"]
+        meta = found["metadata"]
+        if meta.get("deletionTimestamp"):
+            known.deleting = True
+            known.grace = min(known.grace, meta["deletionGracePeriodSeconds"])
+            self._unwant(uid)
+        else:
+            self._gone(known, gone=False)
+
+    def _want(self, uid: PodUid, source: Source, pod: Pod) -> Wanted:
+        now = self._clock.now()
+        hashes = {c.name: container_hash(c) for c in (*pod.spec.init_containers, *pod.spec.containers)}
+        known = self.pods.get(uid)
+        if known is None:
+            slot = slot_key(pod.metadata.namespace, pod.metadata.name)
+            known = self.pods[uid] = Wanted(uid, slot, source, pod, hashes, now)
+        for name, made_from in hashes.items():
+            if known.hashes.get(name) != made_from:
+                known.changed_at[name] = now
+        known.pod, known.hashes = pod, hashes
+        grace = pod.spec.termination_grace_period_seconds
+        known.grace = 30 if grace is None else grace
+        return known
+
+    def _unwant(self, uid: PodUid) -> None:
+        known = self.pods.get(uid)
+        if known is not None:
+            known.unwanted_at = self._clock.now()
+            self._gone(known, gone=True)
+
+    def _gone(self, known: Wanted, *, gone: bool) -> None:
+        if not gone:
+            known.gone_since = NEVER
+        elif known.gone_since == NEVER:
+            known.gone_since = self._clock.now()
