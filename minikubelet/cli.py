@@ -16,6 +16,7 @@ from pathlib import Path
 
 import minikubelet
 from minikubelet.replay.replaycommands import add_parsers
+from minikubelet.simulation import simcommands
 
 DESCRIPTION = "A node agent for Kubernetes whose every decision is in a journal that replays and explains it."
 
@@ -58,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     _apiserver(commands)
     _inspect(commands)
     add_parsers(commands)
+    simcommands.add_parser(commands)
     return made
 
 

@@ -1,0 +1,186 @@
+"""`minikubelet simulate`: many seeds, what they covered, and each failure made small and kept.
+
+Belongs here: the answer of the command. May not be here: its options (`simcommands`), one run (`simrun`).
+Exit codes: 0 every promise was kept, 1 one was broken, 2 a scenario that cannot be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from minikubelet.simulation.simjournal import save
+from minikubelet.simulation.simrun import Report
+from minikubelet.simulation.simrun import run as run_scenario
+from minikubelet.simulation.simscenario import Scenario, scenario
+from minikubelet.simulation.simshrink import Shrinker
+from minikubelet.simulation.simworld import Violation
+
+_TELL_EVERY = 2.0
+
+
+class Failure(msgspec.Struct):
+    """A broken promise with the scenario that breaks it, made small."""
+
+    seed: int
+    violation: Violation
+    actions_before: int
+    actions: int
+    command: str
+    saved: str = ""
+
+
+class Summary(msgspec.Struct):
+    """What came of all runs. `coverage` counts events by kind and stage of their pod."""
+
+    seeds: int = 0
+    events: int = 0
+    decisions: int = 0
+    lives: int = 0
+    simulated_seconds: float = 0.0
+    seconds: float = 0.0
+    coverage: dict[str, int] = {}
+    failures: list[Failure] = []
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the seeds or the scenario that the options name."""
+    try:
+        scenarios = list(_scenarios(options)) if options.scenario else _scenarios(options)
+    except (OSError, msgspec.DecodeError) as error:
+        sys.stderr.write(f"minikubelet simulate: {options.scenario} is no scenario: {error}\n")
+        return 2
+    summary = _run_all(scenarios, options)
+    if options.output == "json":
+        sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
+    else:
+        sys.stdout.write("\n".join(_lines(summary)) + "\n")
+    return 1 if summary.failures else 0
+
+
+def _scenarios(options: argparse.Namespace) -> Iterator[Scenario]:
+    if options.scenario is not None:
+        yield msgspec.json.decode(options.scenario.read_bytes(), type=Scenario)
+        return
+    seeds = range(options.first, options.first + options.seeds)
+    for seed in [options.seed] if options.seed is not None else seeds:
+        yield scenario(seed, duration=options.duration, pods=options.pods, faults=options.faults)
+
+
+def _run_all(scenarios: Iterable[Scenario], options: argparse.Namespace) -> Summary:
+    summary, coverage = Summary(), Counter[tuple[str, str]]()
+    begun = told = time.monotonic()
+    for each in scenarios:
+        report = run_scenario(each)
+        _add(summary, coverage, report)
+        summary.seconds = time.monotonic() - begun
+        if report.violations:
+            summary.failures = [*summary.failures, _failure(each, report, options)]
+        if sys.stderr.isatty() and time.monotonic() - told > _TELL_EVERY:
+            told = time.monotonic()
+            sys.stderr.write(f"{_pace(summary)}, {len(summary.failures)} failures\n")
+    summary.coverage = {f"{kind} {stage}": coverage[kind, stage] for kind, stage in sorted(coverage)}
+    return summary
+
+
+def _add(summary: Summary, coverage: Counter[tuple[str, str]], report: Report) -> None:
+    summary.seeds += 1
+    summary.events += report.events
+    summary.decisions += report.decisions
+    summary.lives += report.lives
+    summary.simulated_seconds += report.seconds
+    coverage.update(report.coverage)
+
+
+def _pace(summary: Summary) -> str:
+    seconds = max(summary.seconds, 1e-9)
+    return (
+        f"{summary.seeds} seeds, {summary.seeds / seconds:.1f} a second;"
+        f" {summary.events} events, {summary.events / seconds:.0f} a second"
+    )
+
+
+def _failure(found: Scenario, report: Report, options: argparse.Namespace) -> Failure:
+    """Say what is broken and how to see it again; make it small and keep it where that was asked for."""
+    violation = report.violations[0]
+    small = found
+    if not options.no_shrink:
+        small = Shrinker(_breaks, violation.promise).shrink(found)
+        report = run_scenario(small)
+    failure = Failure(
+        seed=found.seed,
+        violation=violation,
+        actions_before=len(found.actions),
+        actions=len(small.actions),
+        command=_command(found.seed, options),
+    )
+    if options.save is not None:
+        failure.saved = str(_keep(small, report, options.save / f"seed-{found.seed}"))
+    if options.pytest is not None and not options.pytest.exists():
+        options.pytest.write_text(as_test(small, violation.promise), encoding="utf-8")
+    return failure
+
+
+def _breaks(tried: Scenario) -> str:
+    violations = run_scenario(tried).violations
+    return violations[0].promise if violations else ""
+
+
+def _command(seed: int, options: argparse.Namespace) -> str:
+    if options.scenario is not None:
+        return f"minikubelet simulate --scenario {shlex.quote(str(options.scenario))}"
+    faults = ",".join(options.faults) or "none"
+    return (
+        f"minikubelet simulate --seed {seed} --duration {options.duration:g}s --pods {options.pods}"
+        f" --faults {faults}"
+    )
+
+
+def _keep(small: Scenario, report: Report, directory: Path) -> Path:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    encoded = msgspec.json.format(msgspec.json.encode(small), indent=1)
+    (directory / "scenario.json").write_bytes(encoded + b"\n")
+    save(report.disk, directory / "journal")
+    return directory
+
+
+def as_test(small: Scenario, promise: str) -> str:
+    """A scenario as a test in which nothing may be broken."""
+    encoded = msgspec.json.format(msgspec.json.encode(small), indent=1).decode()
+    return (
+        f'"""Found by simulation: {promise}, seed {small.seed}."""\n\n'
+        "import msgspec\n\n"
+        "from minikubelet.simulation.simrun import run\n"
+        "from minikubelet.simulation.simscenario import Scenario\n\n"
+        f'SCENARIO = b"""{encoded}"""\n\n\n'
+        "def test_no_promise_is_broken() -> None:\n"
+        "    assert not run(msgspec.json.decode(SCENARIO, type=Scenario)).violations\n"
+    )
+
+
+def _lines(summary: Summary) -> Iterator[str]:
+    for failure in summary.failures:
+        yield from _failure_lines(failure)
+    yield _pace(summary)
+    hours = summary.simulated_seconds / 3600
+    yield f"{hours:.1f} simulated hours, {summary.lives} lives of the agent, {summary.decisions} decisions"
+    yield f"{len(summary.coverage)} pairs of event and stage of its pod were seen"
+    broken = len(summary.failures)
+    yield "every promise was kept" if not broken else f"{broken} seeds broke a promise"
+
+
+def _failure_lines(failure: Failure) -> Iterator[Any]:
+    violation = failure.violation
+    yield f"seed {failure.seed} broke {violation.promise} at {violation.at / 1e6:.3f} s: {violation.text}"
+    yield f"  again: {failure.command}"
+    yield f"  {failure.actions_before} actions, {failure.actions} after shrinking"
+    if failure.saved:
+        yield f"  kept: {failure.saved}/scenario.json and {failure.saved}/journal"

@@ -1,0 +1,72 @@
+"""The command `simulate`, as the command line knows it.
+
+Belongs here: its options and help. May not be here: an import of anything but argparse, since this is loaded
+for every `--help`; the handler is named as `module:function` and imported when it is called.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+FAULTS = ("files", "pods", "api", "containers", "runtime", "events", "disk", "clock", "crash")
+"""The groups of faults; what each holds is in `simscenario.GROUPS`."""
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_MOST_PODS = 50
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the command with what `ArgumentParser.add_subparsers` returned."""
+    text = "put the agent through simulated faults, one seed after the other, and judge what it does"
+    parser: argparse.ArgumentParser = subparsers.add_parser("simulate", help=text, description=text)
+    parser.set_defaults(handler="minikubelet.simulation.simcommand:run")
+    add = parser.add_argument
+    add("--seeds", metavar="N", type=_count, default=100, help="how many seeds (default: %(default)s)")
+    add("--first", metavar="SEED", type=_seed, default=0, help="the first of them (default: %(default)s)")
+    add("--seed", metavar="SEED", type=_seed, help="one seed alone")
+    add("--scenario", metavar="FILE", type=Path, help="a scenario that was saved, instead of seeds")
+    add("--duration", metavar="TIME", type=_seconds, default=20.0, help="simulated time of faults, 60s or 5m")
+    add("--pods", metavar="N", type=_pods, default=3, help="static pods, and as many API pods (default: 3)")
+    names = ", ".join(FAULTS)
+    add("--faults", metavar="NAMES", type=_faults, default=FAULTS, help=f"all, none or some of: {names}")
+    add("--save", metavar="DIR", type=Path, help="where a failing scenario and its journal are kept")
+    add("--pytest", metavar="FILE", type=Path, help="write the first failure as a test")
+    add("--no-shrink", action="store_true", help="keep a failing scenario as it is")
+    add("-o", "--output", choices=("text", "json"), default="text", help="default: text")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seeds from 1")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed: a whole number from 0")
+    return int(text)
+
+
+def _pods(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_PODS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of pods from 1 to {_MOST_PODS}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in _UNITS else (text, "s")
+    if not number.replace(".", "", 1).isdecimal() or float(number) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 60s or 5m")
+    return float(number) * _UNITS[unit]
+
+
+def _faults(text: str) -> tuple[str, ...]:
+    if text == "all":
+        return FAULTS
+    named = tuple(name for name in text.split(",") if name and name != "none")
+    for name in named:
+        if name not in FAULTS:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of all, none, {', '.join(FAULTS)}")
+    return named
