@@ -99,6 +99,9 @@ def _sub_entry(resource: Resource, name: str) -> dict[str, Any]:
     kind, verbs = {
         "log": (resource.kind, ["get"]),
         "binding": ("Binding", ["create"]),
+        "exec": ("PodExecOptions", ["create", "get"]),
+        "attach": ("PodAttachOptions", ["create", "get"]),
+        "portforward": ("PodPortForwardOptions", ["create", "get"]),
     }.get(name, (resource.kind, ["get", "patch", "update"]))
     full = f"{resource.plural}/{name}"
     return {

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
+    from minikubelet.stubapi.stubproxy import PodProxy
     from minikubelet.stubapi.stubwatch import Watches
     from minikubelet.stubapi.stubwrites import Writes
 
@@ -69,6 +70,7 @@ class Handlers:
         token: str,
         clock: Callable[[], datetime],
         log_handler: LogHandler | None,
+        pod_proxy: PodProxy,
     ) -> None:
         self._store = store
         self._writes = writes
@@ -76,6 +78,7 @@ class Handlers:
         self._token = token.encode()
         self._clock = clock
         self._log_handler = log_handler
+        self._pod_proxy = pod_proxy
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """The answer to a request; every failure is a `Status`."""
@@ -148,12 +151,14 @@ class Handlers:
 
     async def _serve_extra(self, request: web.Request, target: Target) -> web.StreamResponse:
         match request.method, target.subresource:
-            case hdrs.METH_GET, "log":
+            case hdrs.METH_GET, "log" if self._log_handler is not None:
                 self._find(target)
-                if self._log_handler is None:
-                    message = "this API server has no node agent that could be asked for logs"
-                    raise ApiError(501, "NotImplemented", message)
                 return await self._log_handler(request, target.namespace, target.name, request.query)
+            case (hdrs.METH_GET, "log") | (
+                hdrs.METH_GET | hdrs.METH_POST,
+                "exec" | "attach" | "portforward",
+            ):
+                return await self._pod_proxy.handle(request, self._find(target).obj, target.subresource)
             case hdrs.METH_POST, "binding":
                 body = await stubrequests.read_object(request)
                 return json_response(await self._writes.bind(target, body, dry_run=_dry(request)), 201)

@@ -48,7 +48,11 @@ NAMESPACES = Resource(
 )
 NODES = Resource("nodes", "Node", namespaced=False, short_names=("no",), subresources=("status",))
 PODS = Resource(
-    "pods", "Pod", short_names=("po",), categories=("all",), subresources=("status", "log", "binding")
+    "pods",
+    "Pod",
+    short_names=("po",),
+    categories=("all",),
+    subresources=("status", "log", "binding", "exec", "attach", "portforward"),
 )
 EVENTS = Resource("events", "Event", short_names=("ev",))
 CONFIGMAPS = Resource("configmaps", "ConfigMap", short_names=("cm",))

@@ -21,6 +21,7 @@ from minikubelet.stubapi.stubhandlers import Handlers, LogHandler
 from minikubelet.stubapi.stubkubeconfig import write_kubeconfig
 from minikubelet.stubapi.stubpersistence import StateLog
 from minikubelet.stubapi.stubpodcells import parse_time
+from minikubelet.stubapi.stubproxy import NodeLinks, PodProxy
 from minikubelet.stubapi.stubrequests import BODY_MAX
 from minikubelet.stubapi.stubresources import EVENTS, FIRST_NAMESPACES, NAMESPACES, Target
 from minikubelet.stubapi.stubstatus import ApiError
@@ -55,7 +56,7 @@ class StubServer:
 
     It runs no controllers and no scheduler; with `default_node`, a pod that is created without a node is
     bound to that one at once. `port` 0 takes the last one again or any free one;
-    `log_handler` answers `pods/log`.
+    `log_handler` answers `pods/log` where no node is to be asked.
     """
 
     def __init__(
@@ -80,6 +81,8 @@ class StubServer:
         self._bookmark_seconds = bookmark_seconds
         self._stack: AsyncExitStack | None = None
         self._token = ""
+        self.nodes = NodeLinks()
+        """where nodes are called for logs and streams; whoever runs a node adds it"""
 
     @property
     def url(self) -> str:
@@ -151,6 +154,7 @@ class StubServer:
             token=self._token,
             clock=self._clock,
             log_handler=self._log_handler,
+            pod_proxy=PodProxy(self.nodes),
         )
         app = web.Application(client_max_size=BODY_MAX)
         app.router.add_route("*", "/{path:.*}", handlers.handle)
