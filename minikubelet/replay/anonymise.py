@@ -22,7 +22,7 @@ _HARMLESS: Final = frozenset(
         "status", "type", "qos", "qosClass", "restartPolicy", "imagePullPolicy", "protocol", "dnsPolicy",
         "terminationMessagePolicy", "effect", "operator", "scheme", "medium", "mountPropagation",
         "preemptionPolicy", "startTime", "startedAt", "finishedAt", "lastTransitionTime", "lastProbeTime",
-        "lane", "result", "probe", "outcome",
+        "lane", "probe", "unhealthy", "ended",
     )
 )  # fmt: skip
 _AMOUNTS: Final = frozenset(("limits", "requests", "allocatedResources", "capacity"))

@@ -80,6 +80,9 @@ def spell(value: Any) -> str:
 
 def diff_lines(before: Any, after: Any, indent: str = "") -> list[str]:
     """The differing fields, one a line, as `path: before → after`."""
-    return [
-        f"{indent}{c.path or '(all)'}: {spell(c.before)} → {spell(c.after)}" for c in changes(before, after)
-    ]
+    return [indent + spell_change(one) for one in changes(before, after)]
+
+
+def spell_change(change: Change) -> str:
+    """A differing field as `path: before → after`."""
+    return f"{change.path or '(all)'}: {spell(change.before)} → {spell(change.after)}"

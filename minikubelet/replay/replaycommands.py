@@ -77,7 +77,7 @@ def _why(subparsers: Any) -> None:
         nargs="?",
         metavar="ACTION",
         help="start, restart, kill, stop, remove, delete, sandbox, back-off, refusal, eviction, mirror,"
-        " status, ready",
+        " status, probe, ready",
     )
     parser.add_argument("--at", metavar="SEQ|TIME", help=f"as things stood then: {_MOMENT}")
     parser.add_argument("--all", action="store_true", help="every such decision, not the last of each kind")

@@ -15,7 +15,7 @@ from minikubelet.core.commands import Decision
 from minikubelet.core.reducer import Reducer
 from minikubelet.journal.journalreader import JournalReader
 from minikubelet.ports.journalport import Record
-from minikubelet.replay.fielddiff import diff_lines
+from minikubelet.replay.fielddiff import ABSENT, Change, changes, spell_change
 from minikubelet.replay.replayerrors import ReplayError
 from minikubelet.replay.replayhistory import Head, Step, begin, brief_of, is_export, state_of, walk
 from minikubelet.wire.records import (
@@ -24,6 +24,7 @@ from minikubelet.wire.records import (
     decode_event,
     encode_command,
     encode_snapshot,
+    schema_hash,
 )
 
 PROGRESS_EVERY = 10_000
@@ -94,6 +95,7 @@ class Verifier:
         self.found = Findings()
         self._reader = reader
         self._go_on = go_on
+        self._schema = schema_hash()
         self._reducer: Reducer | None = None
 
     def run(
@@ -141,16 +143,28 @@ class Verifier:
             self._remark(f"segment {head.header.first}: {error}; its state is the one reached so far")
             return
         reached = reducer.snapshot()
-        self._reducer = Reducer(recorded)
         if not recorded.slots and not recorded.node.name and reached.slots:
+            self._reducer = Reducer(recorded)
             self._remark(
                 f"before {head.header.first} the agent set its state aside and began with an empty one"
             )
-        elif msgspec.structs.replace(recorded, seq=0) != msgspec.structs.replace(reached, seq=0):
-            lines = diff_lines(_by_slot(recorded), _by_slot(reached))
+            return
+        differing = list(changes(_by_slot(recorded), _by_slot(reached)))
+        if head.header.schema != self._schema:
+            known = [one for one in differing if not _is_new_field(one)]
+            if len(known) < len(differing):
+                self._remark(
+                    "snapshots were recorded in an older form; what it had no fields for is not compared"
+                )
+            differing = known
+        if differing:
+            self._reducer = Reducer(recorded)
             self.found.divergences.append(
-                Divergence(seq=recorded.seq, at=head.header.created, event="snapshot", state=tuple(lines))
-            )
+                Divergence(
+                    seq=recorded.seq, at=head.header.created, event="snapshot",
+                    state=tuple(spell_change(one) for one in differing),
+                )
+            )  # fmt: skip
 
     def _step(self, reducer: Reducer, step: Step) -> None:
         event, recorded = step
@@ -204,6 +218,13 @@ def _common(expected: Sequence[Decided], actual: Sequence[Decided]) -> list[Deci
     theirs = [(d.command, d.causes) for d in actual]
     both = [(d.command, d.causes) for d in expected if (d.command, d.causes) in theirs]
     return [d for d in (*expected, *actual) if (d.command, d.causes) in both]
+
+
+def _is_new_field(change: Change) -> bool:
+    """Whether it is a field, and not a whole pod, that a recorded state has not."""
+    return change.before is ABSENT and not (
+        isinstance(change.after, dict) and {"uid", "key"} & change.after.keys()
+    )
 
 
 def _by_slot(state: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from minikubelet.core.events import ManifestsJudged
+from minikubelet.core.events import ContainerProbed, ManifestsJudged
 from minikubelet.core.reducer import Reducer
 from minikubelet.journal.journalreader import JournalReader
 from minikubelet.replay.replayerrors import ReplayError
@@ -21,7 +21,7 @@ from minikubelet.replay.replayhistory import (
     starts_anew,
     walk,
 )
-from minikubelet.replay.replaymoments import Moment
+from minikubelet.replay.replaymoments import Moment, clock
 from minikubelet.wire.records import decode_event
 
 
@@ -33,19 +33,29 @@ class Stand(msgspec.Struct):
     at: int = 0
     seen: dict[str, None] = {}
     rejected: tuple[str, ...] = ()
+    probed: dict[tuple[str, str], str] = {}
+    """what the last probe that failed said, by container's id and probe"""
 
     def take(self, step: Step) -> None:
         """Take the next step in."""
         brief = brief_of(step.event.body)
         if brief.slot:
             self.seen[brief.slot] = None
-        elif brief.kind == ManifestsJudged.__name__:
+        if brief.kind == ManifestsJudged.__name__:
             judged = decode_event(step.event.body)
             self.rejected = (
                 tuple(f for f, _ in judged.rejected) if isinstance(judged, ManifestsJudged) else ()
             )
+        elif brief.kind == ContainerProbed.__name__:
+            self._probed(step)
         decide(self.reducer, step)
         self.seq, self.at = step.event.seq, step.event.at
+
+    def _probed(self, step: Step) -> None:
+        event = decode_event(step.event.body)
+        if isinstance(event, ContainerProbed):
+            said = f"at {clock(step.event.at)}{f': {event.message}' if event.message else ''}"
+            self.probed[event.container_id, event.probe.value] = "" if event.passed else said
 
 
 def stand_at(reader: JournalReader, moment: Moment | None) -> Stand:

@@ -80,6 +80,7 @@ ACTIONS: Final[dict[str, Match]] = {
     "eviction": _eviction,
     "mirror": _of(c.CreateMirror, c.DeleteMirror),
     "status": _of(c.PublishStatus),
+    "probe": _of(e.ContainerProbed),
     "ready": _readiness,
     "anything": _of(*_RUNTIME),
 }

@@ -76,7 +76,7 @@ def _kind(entry: Entry) -> Kind:
     return type(entry.command).__name__, entry.uid, entry.container
 
 
-def order_behind(tale: Tale, entry: Entry) -> Entry | None:  # noqa: C901 - one arm an event
+def order_behind(tale: Tale, entry: Entry) -> Entry | None:  # noqa: C901, PLR0912 - one arm an event
     """The command that an event answers, or that began what it tells of."""
     event = entry.event
     match event:
@@ -99,6 +99,8 @@ def order_behind(tale: Tale, entry: Entry) -> Entry | None:  # noqa: C901 - one 
         case e.MirrorSeen() | e.MirrorGone():
             kinds = (c.CreateMirror, c.DeleteMirror)
             return _before(tale, entry, lambda one: isinstance(one.command, kinds))
+        case e.ContainerProbed():
+            return _started(tale, entry, event.container_id)
         case e.PodObserved():
             return _observed_start(tale, entry, event)
         case e.CommandFailed():
@@ -127,11 +129,7 @@ def _observed_start(tale: Tale, entry: Entry, event: e.PodObserved) -> Entry | N
     newest = max(ended, key=lambda one: (one.finished_at, one.attempt), default=None)
     if newest is None:
         return None
-    return _before(
-        tale,
-        entry,
-        lambda one: isinstance(one.event, e.ContainerStarted) and one.event.container_id == newest.id,
-    ) or _before(
+    return _started(tale, entry, newest.id) or _before(
         tale,
         entry,
         lambda one: (
@@ -139,6 +137,14 @@ def _observed_start(tale: Tale, entry: Entry, event: e.PodObserved) -> Entry | N
             and (one.command.uid, one.command.container, one.command.attempt)
             == (event.pod.uid, newest.name, newest.attempt)
         ),
+    )
+
+
+def _started(tale: Tale, entry: Entry, container_id: str) -> Entry | None:
+    return _before(
+        tale,
+        entry,
+        lambda one: isinstance(one.event, e.ContainerStarted) and one.event.container_id == container_id,
     )
 
 

@@ -6,13 +6,14 @@ asked with the core's own functions wherever there is one. Times are microsecond
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from minikubelet.core.backoff import CRASH_MAX
 from minikubelet.core.commands import CLEANUP_LANE, SANDBOX_LANE
 from minikubelet.core.plan import waits_for
 from minikubelet.core.plan_sync import due_at, restart_policy, will_restart
+from minikubelet.core.probes import has_started
 from minikubelet.core.project import project
 from minikubelet.core.state import (
     ContainerRecord,
@@ -28,6 +29,7 @@ from minikubelet.core.state import (
     record_of,
 )
 from minikubelet.model.ids import Source
+from minikubelet.model.pod import ProbeKind
 from minikubelet.replay.replaymoments import clock, span
 from minikubelet.replay.sentences import of_reason, short
 
@@ -35,12 +37,16 @@ _FROM = {Source.FILE: "the manifest folder", Source.API: "the API server", None:
 
 
 class Scene(NamedTuple):
-    """A slot at a moment, with what holds for the node; `rejected` are the broken manifests' names."""
+    """A slot at a moment, with what holds for the node; `rejected` are the broken manifests' names.
+
+    `probed` is what the last probe that failed said, by the container's id and the kind of probe.
+    """
 
     slot: Slot
     node: NodeFacts
     now: int
     rejected: tuple[str, ...] = ()
+    probed: Mapping[tuple[str, str], str] = {}
 
 
 def of_node(scene: Scene) -> Iterator[str]:
@@ -160,8 +166,27 @@ def of_ready(scene: Scene, gen: Generation, names: list[str]) -> Iterator[str]:
         if condition.status != "True":
             said = f": {condition.reason} {condition.message}".rstrip() if condition.reason else ""
             yield f"condition {condition.type} is {condition.status}{said}"
-    held = list(of_start(scene, gen, unready)) if unready or gen.stage is not Stage.ACTIVE else []
-    yield from held
+    idle = [name for name in unready if not record_of(gen, name).running]
+    if idle or gen.stage is not Stage.ACTIVE:
+        yield from of_start(scene, gen, idle)
+    for name in unready:
+        if name not in idle:
+            yield from _of_probes(scene, gen, name)
+
+
+def _of_probes(scene: Scene, gen: Generation, name: str) -> Iterator[str]:
+    """What the probes of a running container have told, or not told yet."""
+    record = record_of(gen, name)
+    container = next(c for c in (*init_containers(gen), *main_containers(gen)) if c.name == name)
+    if record.unhealthy is not None:
+        said = scene.probed.get((record.id, record.unhealthy.value), "")
+        yield f"container {name}: its {record.unhealthy.value.lower()} probe failed {said}".rstrip()
+    elif not has_started(container, record):
+        yield f"container {name}: its startup probe has not passed yet"
+    elif container.readiness_probe is not None and not record.ready:
+        said = scene.probed.get((record.id, ProbeKind.READINESS.value), "")
+        told = f"failed {said}" if said else "has not passed yet"
+        yield f"container {name}: its readiness probe {told}"
 
 
 def of_deletion(scene: Scene, gen: Generation) -> Iterator[str]:

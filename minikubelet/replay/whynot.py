@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     if slot is None or not slot.generations:
         say("  nothing is known of it at that moment: no source holds it and nothing of it is on the node")
         return OK if options.action != "delete" else NEGATIVE
-    scene = Scene(slot, reducer.node, stand.at, stand.rejected)
+    scene = Scene(slot, reducer.node, stand.at, stand.rejected, stand.probed)
     told = 0
     for gen in slot.generations:
         names = _names(gen, container) if gen is slot.generations[-1] or not container else []

@@ -10,8 +10,10 @@ from typing import Final
 from minikubelet.core.events import CommandFailed, ManifestsJudged, MirrorGone
 from minikubelet.model.ids import PodUid, SlotKey, Source
 from minikubelet.model.observed import ObservedSandbox
+from minikubelet.model.pod import ProbeKind
 from tests.replay.replay_world import JOB, WEB, shop
-from tests.replay.scripted_world import World, slot_of
+from tests.replay.scripted_pods import slot_of
+from tests.replay.scripted_world import World
 
 API = """
 apiVersion: v1
@@ -35,6 +37,20 @@ spec:
   - {name: second, image: "busybox:1.36"}
   containers:
   - {name: main, image: "busybox:1.36"}
+"""
+
+
+PROBED = """
+apiVersion: v1
+kind: Pod
+metadata: {name: probed}
+spec:
+  containers:
+  - name: app
+    image: "busybox:1.36"
+    startupProbe: {httpGet: {path: /, port: 80}}
+    readinessProbe: {httpGet: {path: /, port: 80}}
+    livenessProbe: {httpGet: {path: /, port: 80}, terminationGracePeriodSeconds: 3}
 """
 
 
@@ -134,10 +150,31 @@ def restarts() -> World:
     return world
 
 
+def probed() -> World:
+    """A container that starts slowly, is ready, then not, and is killed for its probes."""
+    world = World()
+    world.start()
+    pod = world.manifest(PROBED, file="probed.yaml")
+    world.probe(pod, "app", ProbeKind.STARTUP, passed=True)
+    world.probe(pod, "app", ProbeKind.READINESS, passed=True)
+    world.pass_time(30)
+    world.probe(
+        pod, "app", ProbeKind.READINESS, passed=False, message="HTTP probe failed with statuscode: 503"
+    )
+    world.segment()
+    world.probe(pod, "app", ProbeKind.LIVENESS, passed=False, message="dial tcp 10.1.0.3:80: refused")
+    world.pass_time(15)
+    world.probe(pod, "app", ProbeKind.STARTUP, passed=False)
+    world.start()
+    world.pass_time(30)
+    return world
+
+
 SCRIPTS: Final[dict[str, Callable[[], World]]] = {
     "shop": shop,
     "layers": layers,
     "api-pods": api_pods,
     "mishaps": mishaps,
     "restarts": restarts,
+    "probed": probed,
 }

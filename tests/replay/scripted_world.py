@@ -19,10 +19,8 @@ from minikubelet.journal.framing import encode_record, frame_group, frame_head
 from minikubelet.journal.segments import Identity, Tail, new_header, segment_name
 from minikubelet.model.ids import PodUid, SlotKey, Source
 from minikubelet.model.observed import ContainerPhase, ObservedContainer, ObservedPod, ObservedSandbox
-from minikubelet.model.pod import Pod
+from minikubelet.model.pod import Pod, ProbeKind
 from minikubelet.ports.journalport import Record, RecordKind, Snapshot
-from minikubelet.wire.containerhash import container_hash
-from minikubelet.wire.manifest import read_manifest
 from minikubelet.wire.records import (
     CORE_VERSION,
     encode_command,
@@ -30,11 +28,10 @@ from minikubelet.wire.records import (
     encode_snapshot,
     schema_hash,
 )
-from minikubelet.wire.redaction import redact_pod
+from tests.replay.scripted_pods import NODE, origin_of, pod_of, pod_set, slot_of
 
 SECOND = 1_000_000
 START = 1_780_000_000 * SECOND
-NODE = "node-a"
 Part = tuple[Snapshot | None, list[Record]]
 
 
@@ -47,6 +44,7 @@ class World:
         self.parts: list[Part] = [(None, [])]
         self.core = core
         self.has_api = has_api
+        self.schema = schema_hash()
         self.broken_starts: dict[str, deque[str]] = {}  # container: reasons why its next starts fail
         self.stubborn: tuple[str, ...] = ()  # containers that do not stop
         self.broken_sandboxes: dict[str, int] = {}  # slot: how many of its next sandboxes fail
@@ -160,6 +158,19 @@ class World:
         self.look(PodUid(pod.metadata.uid))
         self.work()
 
+    def probe(self, pod: Pod, container: str, kind: ProbeKind, *, passed: bool, message: str = "") -> None:
+        """A probe of the running instance of a container comes to a result."""
+        uid, slot = PodUid(pod.metadata.uid), slot_of(pod)
+        gen = self.reducer.slots[slot].find(uid)
+        key = gen.containers[container].id if gen else ""
+        self.tell(
+            e.ContainerProbed(
+                slot=slot, uid=uid, container=container, container_id=key, probe=kind, passed=passed,
+                message=message,
+            )
+        )  # fmt: skip
+        self.work()
+
     def lose_sandbox(self, pod: Pod) -> None:
         """The sandbox of a pod dies, and its containers with it."""
         uid = PodUid(pod.metadata.uid)
@@ -221,7 +232,7 @@ class World:
 
     def segments(self, group: int = 50) -> dict[str, bytes]:
         """The parts as the bytes of segments by name."""
-        identity = Identity(NODE, "boot-1", self.core, schema_hash(), {"maxPods": 110})
+        identity = Identity(NODE, "boot-1", self.core, self.schema, {"maxPods": 110})
         tail, files = Tail(), {}
         for snapshot, records in self.parts:
             first = records[0].seq if records else tail.seq + 1
@@ -363,30 +374,3 @@ def grouped(records: Sequence[Record], least: int) -> list[list[Record]]:
             groups.append([])
         groups[-1].append(record)
     return groups
-
-
-def pod_of(text: str) -> Pod:
-    """The static pod that a manifest makes on the node."""
-    reading = read_manifest(text.encode(), name="test", node_name=NODE, namespace="default")
-    if not reading.ok or len(reading.pods) != 1:
-        raise AssertionError(reading.verdicts)
-    return reading.pods[0].pod
-
-
-def slot_of(pod: Pod) -> SlotKey:
-    """The slot of a pod."""
-    return SlotKey(f"{pod.metadata.namespace}/{pod.metadata.name}")
-
-
-def origin_of(text: str, file: str, source: Source) -> str:
-    """Where a definition came from, as the sources spell it."""
-    return f"{file}#0 sha256:{len(text):08x}" if source is Source.FILE else "resourceVersion 42"
-
-
-def pod_set(pod: Pod, *, source: Source, origin: str) -> e.PodSet:
-    """The event of a source that holds the pod."""
-    everything = (*pod.spec.init_containers, *pod.spec.containers)
-    return e.PodSet(
-        source=source, slot=slot_of(pod), uid=PodUid(pod.metadata.uid), pod=redact_pod(pod),
-        hashes=tuple((one.name, container_hash(one)) for one in everything), origin=origin,
-    )  # fmt: skip

@@ -87,6 +87,7 @@ def test_the_scripts_reach_what_a_history_can_hold() -> None:
         "PodFinished",
         "DeadlineExceeded",
         "SandboxGone",
+        "Unhealthy",
     } <= reasons
     assert {"Retry", "GraceShortened", "MirrorMissing", "MirrorOrphaned", "PodUnknown"} <= reasons
 

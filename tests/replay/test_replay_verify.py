@@ -185,3 +185,29 @@ import msgspec
 print(msgspec.json.encode(Verifier(open_journal(Path({str(journal)!r}))).run()).decode())
 """
     assert '"divergences":[]' in same_output(source)
+
+
+def test_a_snapshot_of_an_older_form_is_compared_in_the_fields_that_it_has(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    for schema, code in (("0123abcd", 0), ("", 1)):
+        world = shop()
+        snapshot = world.parts[1][0]
+        assert snapshot is not None
+        older = snapshot.body.replace(b'"qos":"BestEffort"', b'"offered":true', 1)
+        assert older != snapshot.body
+        world.parts[1] = (Snapshot(snapshot.seq, older), world.parts[1][1])
+        world.schema = schema or world.schema
+        world.write_segments(tmp_path / f"j{code}")
+        ran = run_command(capsys, "replay", str(tmp_path / f"j{code}"))
+        assert ran.code == code, ran
+        assert ("older form" in ran.out) is (code == 0)
+    missing = shop()
+    snapshot = missing.parts[1][0]
+    assert snapshot is not None
+    empty = snapshot.body.split(b'"slots":[')[0] + b'"slots":[]}'
+    missing.parts[1] = (Snapshot(snapshot.seq, empty), missing.parts[1][1])
+    missing.schema = "0123abcd"
+    missing.write_segments(tmp_path / "missing")
+    ran = run_command(capsys, "replay", str(tmp_path / "missing"))
+    assert (ran.code, "not the snapshot's" in ran.out) == (1, True)

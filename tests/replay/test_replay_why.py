@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from minikubelet.model.ids import Source
+from tests.replay.history_scripts import SCRIPTS
 from tests.replay.replay_world import JOB, Ran, run_command, shop
 from tests.replay.scripted_world import World
 
@@ -152,6 +153,25 @@ def test_a_broken_manifest_holds_cleanup_back(tmp_path: Path, capsys: Capture) -
     held = ask(capsys, tmp_path, world, "why-not", "a", "delete")
     assert "1 broken manifest(s) (web.yaml) hold cleanup back" in held.out
     assert pod.metadata.uid[:12] in held.out
+
+
+def test_a_kill_goes_back_to_the_probe_that_failed(tmp_path: Path, capsys: Capture) -> None:
+    ran = ask(capsys, tmp_path, SCRIPTS["probed"](), "why", "probed/app", "kill", "--all")
+    assert "the liveness probe of container app failed: dial tcp" in ran.out
+    assert (
+        "stop container app (grace 3s), because the container had failed its startup or liveness" in ran.out
+    )
+
+
+def test_unreadiness_names_the_probe_and_what_it_said(tmp_path: Path, capsys: Capture) -> None:
+    world = SCRIPTS["probed"]()
+    failed = next(r.seq for r in world.records if b"statuscode: 503" in bytes(r.body))
+    ran = ask(capsys, tmp_path, world, "why-not", "probed", "ready", "--at", str(failed))
+    assert "container app: its readiness probe failed at" in ran.out
+    assert "HTTP probe failed with statuscode: 503" in ran.out
+    early = next(r.seq for r in world.records if b'"ContainerStarted"' in bytes(r.body))
+    ran = ask(capsys, tmp_path, world, "why-not", "probed", "ready", "--at", str(early))
+    assert "container app: its startup probe has not passed yet" in ran.out
 
 
 def test_a_job_that_has_finished_is_not_started_again(tmp_path: Path, capsys: Capture) -> None:
