@@ -1,6 +1,9 @@
 """Whatever happens, in whatever order: the laws of the core hold, and it comes to rest where it should."""
 
+import random
+
 import hypothesis
+import pytest
 from hypothesis import strategies as st
 
 from tests.core.core_chaos import Chaos
@@ -34,6 +37,16 @@ def test_the_laws_hold_and_once_faults_end_everything_comes_to_rest(moves: list[
     world = Chaos()
     for kind, number in moves:
         world.move(kind, number)
+    world.calm()
+    world.laws_of_rest()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_long_histories_end_well(seed: int) -> None:
+    drawn = random.Random(seed)
+    world = Chaos()
+    for _ in range(100):
+        world.move(drawn.randrange(18), drawn.randrange(12))
     world.calm()
     world.laws_of_rest()
 

@@ -312,3 +312,17 @@ def test_attempts_are_never_used_twice_for_instances_that_ran() -> None:
         world.restart_agent()
     attempts = [c.attempt for c in world.all(StartContainer)]
     assert attempts == sorted(set(attempts))
+
+
+def test_a_look_at_an_earlier_life_of_a_pod_says_nothing_of_the_next() -> None:
+    world = running_world()
+    old = world.look()
+    world.withdraw(static_pod())
+    world.offer(static_pod())
+    while world.generation().ending is not None:
+        world.step()
+    assert world.feed(old) == []
+    assert world.generation().containers == {}
+    world.run_until_idle()
+    assert world.started() == ["web", "web"]
+    assert world.runs() == ["web"]
