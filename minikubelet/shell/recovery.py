@@ -34,6 +34,12 @@ def recover(opened: OpenedJournal) -> Recovered:
                 reducer.decide(record.seq, record.at, decode_event(record.body))
                 events += 1
     except UnknownRecord as error:
-        damage.append(f"the journal's state was set aside and is rebuilt from what runs: {error}")
-        return Recovered(Reducer(), 0, tuple(damage))
+        return _anew(damage, str(error))
+    except Exception as error:  # noqa: BLE001 - a bug in the core must not keep the agent from starting for ever
+        return _anew(damage, f"a bug, please report it: {type(error).__name__}: {error}")
     return Recovered(reducer, events, tuple(damage))
+
+
+def _anew(damage: list[str], problem: str) -> Recovered:
+    damage.append(f"the journal's state was set aside and is rebuilt from what runs: {problem}")
+    return Recovered(Reducer(), 0, tuple(damage))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +23,8 @@ from minikubelet.runtimes.docker.dockerpause import PAUSE_IMAGE, PROGRAM, pause_
 _log = structlog.get_logger(__name__)
 _REFERENCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*")
 _BAD_REQUEST: Final = 400
+_SILENCE_SECONDS: Final = 300.0
+"""A pull is given up that says nothing for so long: its pod can neither be removed nor replaced before."""
 
 
 class Images:
@@ -32,6 +35,7 @@ class Images:
         self._wanted_pause = pause_image
         self._pause = ""
         self._making = asyncio.Lock()
+        self.silence_seconds = _SILENCE_SECONDS
 
     async def status(self, name: str) -> ImageInfo | None:
         """The image of that name or id; None if there is none."""
@@ -64,8 +68,15 @@ class Images:
         if "@" not in name and ":" not in last:
             params["tag"] = "latest"  # without it the engine pulls every tag
         try:
-            async with self._engine.stream("POST", "images/create", params=params, headers=headers) as answer:
-                await _progress(answer.content)
+            async with (
+                asyncio.timeout(self.silence_seconds) as patience,
+                self._engine.stream("POST", "images/create", params=params, headers=headers) as answer,
+            ):
+                await _progress(answer.content, lambda: _begin_anew(patience, self.silence_seconds))
+        except TimeoutError:
+            raise RuntimeFault(
+                "ErrImagePull", f"the engine's pull of {name} made no progress for {self.silence_seconds:g} s"
+            ) from None
         except DockerError as error:
             invalid = error.status == _BAD_REQUEST and "reference" in error.message
             raise refused("InvalidImageName" if invalid else "ErrImagePull", error) from None
@@ -127,10 +138,22 @@ class Images:
             raise refused("CreatePodSandboxError", error) from None
 
 
-async def _progress(content: Any) -> None:
-    """Reads the engine's progress messages to their end; one that is an error raises DockerError."""
+def _begin_anew(patience: asyncio.Timeout, seconds: float) -> None:
+    patience.reschedule(asyncio.get_running_loop().time() + seconds)
+
+
+def _no_matter() -> None:
+    """Nobody counts the time."""
+
+
+async def _progress(content: Any, some: Callable[[], None] = _no_matter) -> None:
+    """Reads the engine's progress messages to their end; one that is an error raises DockerError.
+
+    `some` is called whenever there is some.
+    """
     rest = b""
     async for data in content.iter_any():
+        some()
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
             message = msgspec.json.decode(line) if line.strip() else {}

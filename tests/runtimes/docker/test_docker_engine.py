@@ -89,6 +89,30 @@ def test_an_engine_that_hangs_is_given_up(state_dir: Path) -> None:
     run(main())
 
 
+def test_a_pull_without_progress_is_given_up(state_dir: Path) -> None:
+    """Its pod can neither be removed nor replaced as long as the pull goes on."""
+
+    async def main() -> None:
+        released = asyncio.Event()
+
+        async def registry(request: web.Request) -> web.StreamResponse:
+            answer = web.StreamResponse()
+            await answer.prepare(request)
+            await answer.write(b'{"status": "Downloading"}\n')
+            await released.wait()
+            return answer
+
+        async with fake_engine(state_dir, registry) as (_, host):
+            runtime = runtime_at(host, state_dir)
+            async with connected(runtime):
+                runtime._images.silence_seconds = 0.05
+                with pytest.raises(RuntimeFault, match="pull of a made no progress for"):
+                    await runtime.pull_image("a")
+            released.set()
+
+    run(main())
+
+
 def test_what_is_no_docker_engine_is_unreachable(state_dir: Path) -> None:
     async def another(request: web.Request) -> web.StreamResponse:
         return web.Response(text="<html>hello</html>")
