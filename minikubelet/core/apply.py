@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from minikubelet.core import lifecycle
 from minikubelet.core.answers import answered, awaited
-from minikubelet.core.backoff import MIRROR_PAUSE, retry_delay
+from minikubelet.core.backoff import MIRROR_PAUSE, NEVER_MADE, retry_delay
 from minikubelet.core.commands import CLEANUP_LANE, SANDBOX_LANE
 from minikubelet.core.events import (
     CommandFailed,
@@ -187,7 +187,7 @@ def _container_start_failed(
     if not event.container_id:
         tries = record.tries + 1
         retry_at = now.at + retry_delay(tries, event.reason)
-        told = {"touched": now.seq, "as_of": now.seq}
+        told = {"touched": now.seq, "as_of": now.seq, "unsure": event.reason not in NEVER_MADE}
         return with_record(gen, replace(record, tries=tries, retry_at=retry_at, **told, **waiting))
     record = lifecycle.begun(
         record,

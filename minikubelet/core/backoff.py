@@ -19,6 +19,14 @@ SHOWN_AS_FAILED: Final = 1 * SECOND
 """how long a failed start shows its own reason before it shows the back-off"""
 MIRROR_PAUSE: Final = 300_000
 """for how long a mirror pod deleted by somebody stays away: `kubectl delete` must see it go"""
+NEVER_MADE: Final = (
+    "ErrImagePull",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "RegistryUnavailable",
+    "CreateContainerConfigError",
+)
+"""reasons of failed starts that were given before the engine was asked to make a container"""
 IMAGE_REASONS: Final = ("ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable")
 
 

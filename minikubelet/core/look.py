@@ -108,9 +108,9 @@ def _container(
             now=now,
         )
     dead = tuple(c.id for c in instances if c.id != record.id)
-    if record is before and dead == before.dead:
+    if record is before and dead == before.dead and not before.unsure:
         return gen
-    return with_record(gen, replace(record, dead=dead, as_of=before.as_of))
+    return with_record(gen, replace(record, dead=dead, as_of=before.as_of, unsure=False))
 
 
 def _shown(record: ContainerRecord, shown: ObservedContainer, now: Moment) -> ContainerRecord:

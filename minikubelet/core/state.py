@@ -71,7 +71,8 @@ class ContainerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     the next exit; `tries` counts starts that failed in a row and `retry_at` ends the wait after them.
     `touched` is the seq of the event that told of the current state, `dead` are older instances to remove.
     `as_of` is the seq of the last answer about it: an observation begun before says nothing new. `again`: it
-    is stopped only to be started anew, whatever the restart policy says. The last three, probes have told.
+    is stopped only to be started anew, whatever the restart policy says. `unsure`: a start of it failed and
+    may have had its effect: nobody has looked since. The last three, probes have told.
     """
 
     name: str
@@ -97,6 +98,7 @@ class ContainerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     touched: int = 0
     as_of: int = 0
     again: bool = False
+    unsure: bool = False
     ready: bool = False
     started: bool = False
     unhealthy: ProbeKind | None = None
@@ -219,8 +221,8 @@ _BUSY = ("StartSandbox", "StopSandbox", "StartContainer", "StopContainer")
 
 
 def busy_lanes(generation: Generation) -> tuple[str, ...]:
-    """The containers that run or are being started or stopped, and the sandbox's lane likewise."""
-    running = (record.name for record in generation.containers.values() if record.running)
+    """The containers that run, may run, or are being started or stopped, and the sandbox's lane likewise."""
+    running = (r.name for r in generation.containers.values() if r.running or r.unsure)
     under_way = (lane for lane, pending in generation.pending.items() if pending.command in _BUSY)
     return tuple(dict.fromkeys((*running, *under_way)))
 

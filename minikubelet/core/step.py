@@ -83,8 +83,11 @@ def _new_life(slot: Slot) -> Slot:
 
 
 def _new_life_of(gen: Generation) -> Generation:
+    """In a new life everything is looked at before anything is decided."""
+    sure = {name: replace(r, unsure=False) if r.unsure else r for name, r in gen.containers.items()}
     return replace(
         gen,
+        containers=sure,
         pending={},
         retries={},
         offered=False,

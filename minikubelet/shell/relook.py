@@ -36,7 +36,11 @@ class Relook:
         match event:
             case PodObserved():
                 self._observed(event)
-            case SandboxStarted() | SandboxStartFailed() | ContainerStarted() | ContainerStartFailed():
+            case ContainerStartFailed():
+                # It may run all the same: the state does not know before somebody has looked.
+                self._left_aside.discard(event.uid)
+                self._look(event.slot, event.uid)
+            case SandboxStarted() | SandboxStartFailed() | ContainerStarted():
                 if event.uid in self._left_aside:
                     self._left_aside.discard(event.uid)
                     self._look(event.slot, event.uid)
