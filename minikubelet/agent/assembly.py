@@ -133,7 +133,7 @@ def assemble(
         reports.seen(event, decisions)
         relook.seen(seq, event)
         prober.seen(event)
-        hooks.seen(event)
+        hooks.seen()
 
     health = Health(observer, journal, runtime)
     inbox.put(_started(plan, history.boot, runtime))

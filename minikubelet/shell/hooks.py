@@ -12,13 +12,12 @@ from typing import Final, NamedTuple
 import structlog
 
 from minikubelet.core.commands import StartContainer, StopContainer
-from minikubelet.core.events import AnyEvent
 from minikubelet.core.project import addresses
 from minikubelet.core.reducer import Reducer
 from minikubelet.core.state import Generation
 from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.model.observed import ContainerPhase
-from minikubelet.model.pod import Container, LifecycleHandler
+from minikubelet.model.pod import Container, HTTPGetAction, LifecycleHandler
 from minikubelet.ports.clockport import Clock
 from minikubelet.ports.runtimeport import Runtime, RuntimeFault
 from minikubelet.shell.probehandlers import NoSuchPort, port_of
@@ -78,16 +77,15 @@ class Hooks:
         self._http = http
         self._clock = clock
         self._told = told
-        self._starting: dict[PodUid, dict[str, asyncio.Timeout]] = {}
+        self._starting: dict[tuple[SlotKey, PodUid], dict[str, asyncio.Timeout]] = {}
         self._stopping: dict[str, _Stopping] = {}
 
-    def seen(self, event: AnyEvent) -> None:
-        """Cut the postStart hooks of a pod short that is to end."""
-        slot: SlotKey = getattr(event, "slot", SlotKey(""))
-        for uid in list(self._starting):
+    def seen(self) -> None:
+        """Take note that the state has changed: postStart hooks of a pod that is to end are cut short."""
+        for slot, uid in list(self._starting):
             gen = self._generation(slot, uid)
-            if gen is not None and gen.ending is not None:
-                for limit in self._starting.pop(uid).values():
+            if gen is None or gen.ending is not None:
+                for limit in self._starting.pop((slot, uid)).values():
                     limit.reschedule(0.0)
 
     async def post_start(self, command: StartContainer, container_id: str) -> str:
@@ -103,7 +101,7 @@ class Hooks:
         limit = asyncio.timeout(None)
         try:
             async with limit:
-                self._starting.setdefault(command.uid, {})[command.container] = limit
+                self._starting.setdefault((command.slot, command.uid), {})[command.container] = limit
                 await self._run(hook, call, UNBOUNDED)
         except HookFault as fault:
             return self._failed(call, "PostStart", str(fault))
@@ -157,18 +155,30 @@ class Hooks:
         return stopping.deadline
 
     async def _run(self, hook: LifecycleHandler, call: _Call, seconds: float) -> None:
+        try:
+            await self._do(hook, call, seconds)
+        except (HookFault, TimeoutError):
+            raise
+        except Exception as error:
+            raise HookFault(f"{type(error).__name__}: {error}") from error
+
+    async def _do(self, hook: LifecycleHandler, call: _Call, seconds: float) -> None:
         if hook.exec is not None:
             await self._exec(hook.exec.command, call, seconds)
-        elif hook.http_get is not None:
-            host = hook.http_get.host or self._address(call)
-            try:
-                await self._http.get(hook.http_get, host, port_of(hook.http_get.port, call.container))
-            except (HttpFault, NoSuchPort) as fault:
-                raise HookFault(str(fault)) from fault
+        elif hook.http_get is not None and not self._runtime.info.simulated:
+            await self._http_get(hook.http_get, call)
         elif hook.sleep is not None:
             await self._clock.sleep(hook.sleep.seconds)
-        else:
+        elif hook.http_get is None:
             raise HookFault("only exec, httpGet and sleep are carried out as hooks")
+
+    async def _http_get(self, action: HTTPGetAction, call: _Call) -> None:
+        """Any answer will do."""
+        host = action.host or self._address(call)
+        try:
+            await self._http.get(action, host, port_of(action.port, call.container))
+        except (HttpFault, NoSuchPort) as fault:
+            raise HookFault(str(fault)) from fault
 
     async def _exec(self, words: tuple[str, ...], call: _Call, seconds: float) -> None:
         try:
@@ -199,10 +209,10 @@ class Hooks:
         return known.find(uid) if known else None
 
     def _forget(self, command: StartContainer) -> None:
-        held = self._starting.get(command.uid, {})
+        held = self._starting.get((command.slot, command.uid), {})
         held.pop(command.container, None)
         if not held:
-            self._starting.pop(command.uid, None)
+            self._starting.pop((command.slot, command.uid), None)
 
     def _failed(self, call: _Call, which: str, why: str) -> str:
         """Tell of a hook that failed, without secrets."""

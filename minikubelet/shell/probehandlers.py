@@ -17,6 +17,8 @@ from minikubelet.shell.proberhttp import HttpFault, ProbeHttp, dial_error
 
 ENGINE_SECONDS: Final = 10.0
 """how much longer than a command may take the engine has to say that it took too long"""
+_SIMULATED: Final = ExecAction(command=("true",))
+"""asked instead of a network that is not there, of a runtime that only simulates containers"""
 _NO_ADDRESS: Final = "the pod has no address yet"
 
 
@@ -61,18 +63,24 @@ class ProbeHandlers:
 
     async def ask(self, probe: Probe, target: Target) -> Answer:
         """Ask once; returns within the probe's timeout, save for an engine that hangs."""
-        seconds = float(probe.timeout_seconds or 1)
         try:
-            if probe.exec is not None:
-                return await self._exec(probe.exec, target, seconds)
-            if probe.http_get is not None:
-                return await self._http(probe.http_get, target, seconds)
-            if probe.tcp_socket is not None:
-                return await _tcp(probe.tcp_socket, target, seconds)
-            if probe.grpc is not None:
-                return await _grpc(probe.grpc, target, seconds)
+            return await self._ask(probe, target, float(probe.timeout_seconds or 1))
         except NoSuchPort as error:
             return Answer(Outcome.UNKNOWN, str(error))
+        except Exception as error:  # noqa: BLE001 - a probe that no library takes must not end the agent of a node
+            return Answer(Outcome.UNKNOWN, f"{type(error).__name__}: {error}")
+
+    async def _ask(self, probe: Probe, target: Target, seconds: float) -> Answer:
+        if probe.exec is not None:
+            return await self._exec(probe.exec, target, seconds)
+        if self._runtime.info.simulated:
+            return await self._exec(_SIMULATED, target, seconds)
+        if probe.http_get is not None:
+            return await self._http(probe.http_get, target, seconds)
+        if probe.tcp_socket is not None:
+            return await _tcp(probe.tcp_socket, target, seconds)
+        if probe.grpc is not None:
+            return await _grpc(probe.grpc, target, seconds)
         return Answer(Outcome.UNKNOWN, "the probe has no handler")
 
     async def _exec(self, action: ExecAction, target: Target, seconds: float) -> Answer:

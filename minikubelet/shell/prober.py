@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from minikubelet.core.events import AgentStarted, AnyEvent, ContainerProbed, RuntimeListed
+from minikubelet.core.events import AnyEvent, ContainerProbed
 from minikubelet.core.probes import Due, Run, due, probe_of
 from minikubelet.core.project import addresses
 from minikubelet.core.reducer import Reducer
@@ -81,7 +81,7 @@ class Prober:
         slot = getattr(event, "slot", None)
         if slot is not None:
             self._follow(slot)
-        elif isinstance(event, AgentStarted | RuntimeListed):
+        else:
             self._follow_all()
 
     def _follow_all(self) -> None:

@@ -28,7 +28,7 @@ from minikubelet.model.pod import (
     SleepAction,
     TCPSocketAction,
 )
-from minikubelet.ports.runtimeport import ExecResult, ImageInfo, RuntimeFault
+from minikubelet.ports.runtimeport import ExecResult, ImageInfo, RuntimeFault, RuntimeInfo
 from minikubelet.shell.effects import Effects
 from minikubelet.shell.hooks import LEAST_GRACE, Hooks
 from minikubelet.shell.images import Images
@@ -129,7 +129,7 @@ class HookWorld(World):
         commands = super().feed(event)
         hooks = getattr(self, "hooks", None)
         if hooks is not None:
-            hooks.seen(event)
+            hooks.seen()
         return commands
 
     def _tell(self, slot: SlotKey, uid: PodUid, name: str, reason: str, message: str) -> None:
@@ -327,3 +327,30 @@ def test_sleep_sleeps_and_anything_else_is_refused_by_name(tmp_path: Path) -> No
     _, event = starts(tmp_path / "b", LifecycleHandler(tcp_socket=TCPSocketAction(port=1)))
     assert isinstance(event, ContainerStartFailed)
     assert event.message == "only exec, httpGet and sleep are carried out as hooks"
+
+
+def test_what_no_library_takes_fails_the_hook_alone(tmp_path: Path) -> None:
+    class Odd(HookRuntime):
+        async def exec_sync(self, container_id: str, command: Sequence[str], seconds: float) -> ExecResult:
+            raise ValueError("embedded null byte")
+
+    async def main(world: HookWorld, effects: Effects) -> ResultEvent:
+        assert world.hooks is not None
+        world.hooks._runtime = Odd()
+        world.hooks._runtime.shown = world.engine.shown
+        return await effects.carry_out(stop(9))
+
+    world, event = with_hooks(tmp_path, main, pre_stop=EXEC)
+    assert isinstance(event, ContainerStopped)
+    assert world.told == [("FailedPreStopHook", "PreStopHook failed: ValueError: embedded null byte")]
+
+
+def test_a_simulated_runtime_needs_no_listener_for_an_http_hook(tmp_path: Path) -> None:
+    async def main(world: HookWorld, effects: Effects) -> ResultEvent:
+        world.engine.info = RuntimeInfo("simulated", "1", simulated=True)
+        return await effects.carry_out(START)
+
+    hook = LifecycleHandler(http_get=HTTPGetAction(port=80))
+    world, event = with_hooks(tmp_path, main, post_start=hook)
+    assert isinstance(event, ContainerStarted)
+    assert world.http.asked == []

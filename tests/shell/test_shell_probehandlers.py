@@ -24,7 +24,7 @@ from minikubelet.model.pod import (
     Probe,
     TCPSocketAction,
 )
-from minikubelet.ports.runtimeport import ExecResult, RuntimeFault
+from minikubelet.ports.runtimeport import ExecResult, RuntimeFault, RuntimeInfo
 from minikubelet.shell import probehandlers
 from minikubelet.shell.probehandlers import Answer, Outcome, ProbeHandlers, Target
 from tests.running import run
@@ -300,3 +300,21 @@ def test_a_grpc_probe_without_the_library_says_what_to_install(monkeypatch: pyte
 
 def test_a_grpc_probe_needs_an_address() -> None:
     assert run(ask(Probe(grpc=GRPCAction(port=1)), target(""))).outcome is Outcome.UNKNOWN
+
+
+def test_a_simulated_runtime_is_asked_instead_of_a_network_that_is_not_there() -> None:
+    runtime = ExecRuntime(ExecResult(0))
+    runtime.info = RuntimeInfo("simulated", "1", simulated=True)
+    assert run(ask(http(80), target("192.0.2.1"), runtime)).outcome is Outcome.PASSED
+    assert runtime.asked == [("c1", ("true",), float(PATIENT))]
+
+
+def test_what_no_library_takes_is_an_answer_and_not_the_end_of_the_agent() -> None:
+    class Odd(ExecRuntime):
+        async def exec_sync(self, container_id: str, command: Sequence[str], seconds: float) -> ExecResult:
+            raise ValueError("embedded null byte")
+
+    answer = run(ask(Probe(exec=ExecAction(command=("a\0b",))), runtime=Odd()))
+    assert answer == Answer(Outcome.UNKNOWN, "ValueError: embedded null byte")
+    broken = (HTTPHeader(name="X", value="a\r\nb"),)
+    assert run(ask(http(80, http_headers=broken))).outcome is not Outcome.PASSED
