@@ -91,6 +91,26 @@ class History(msgspec.Struct, frozen=True):
     events: int
     damage: tuple[str, ...]
 
+    @property
+    def runtime(self) -> str:
+        """The runtime on which pods of an earlier life are, as far as is known; empty if there are none."""
+        return self.reducer.node.runtime if StateView(self.reducer).on_runtime() else ""
+
+
+def left_behind(plan: AgentPlan, history: History, runtime: str) -> list[str]:
+    """What a start under another name or with another runtime leaves running, a sentence for each."""
+    node, told = history.reducer.node.name, []
+    if not history.runtime:
+        return []
+    remedy = "to end them, start once more with {} and an empty manifest folder"
+    if node != plan.node_name:
+        remedy_here = remedy.format(f"--hostname-override {node}")
+        told.append(f"this was node {node} before, whose containers go on without anyone: {remedy_here}")
+    if runtime != history.runtime:
+        remedy_here = remedy.format(f"--container-runtime-endpoint {history.runtime}://")
+        told.append(f"containers made by {history.runtime} before go on without anyone: {remedy_here}")
+    return told
+
 
 def open_history(plan: AgentPlan, clock: Clock) -> History:
     """Open the journal and fold it; raises StartFault where another agent holds it."""
