@@ -29,6 +29,7 @@ from minikubelet.replay.replayhistory import (
     brief_of,
     decide,
     is_export,
+    nearest_start,
     open_journal,
     starts_anew,
     walk,
@@ -92,7 +93,7 @@ def select(reader: JournalReader, *, since: int, slot: str) -> Selection:
     chosen: Selection | None = None
     reducer: Reducer | None = None
     header: SegmentHeader | None = None
-    for item in walk(reader):
+    for item in walk(reader, nearest_start(reader, at=since) if since else 0):
         if isinstance(item, Head):
             header = item.header
             if starts_anew(reducer, item):

@@ -17,7 +17,7 @@ from minikubelet.core.reducer import Snapshot as State
 from minikubelet.journal.journalreader import EXPORT_SUFFIX, JournalReader
 from minikubelet.ports.journalport import JournalError, Record, RecordKind, SegmentHeader, Snapshot
 from minikubelet.replay.replayerrors import ReplayError
-from minikubelet.wire.records import UnknownRecord, decode_event, decode_snapshot
+from minikubelet.wire.records import UnknownRecord, decode_event, decode_snapshot, schema_hash
 
 _EMPTY_AT_MOST = 500
 """bytes of a snapshot that may be empty"""
@@ -98,6 +98,23 @@ def walk(reader: JournalReader, from_seq: int = 0) -> Iterator[Head | Step]:
             yield Step(event, commands)
 
 
+def nearest_start(reader: JournalReader, *, seq: int | None = None, at: int | None = None) -> int:
+    """The seq from which reading has to begin to know the state at a moment (neither: at the end).
+
+    That is the newest part before it which begins with a snapshot in today's form; 0 where there is none.
+    """
+    schema = schema_hash()
+    usable = [
+        head.first
+        for head in reader.headers()
+        if head.snapshot is not None
+        and head.schema == schema
+        and (seq is None or head.first <= seq)
+        and (at is None or head.created <= at)
+    ]
+    return max(usable, default=0)
+
+
 class Start(NamedTuple):
     """A reducer to go on with from a head, or the reason why there is none."""
 
@@ -138,24 +155,6 @@ def _is_empty(snapshot: Snapshot) -> bool:
     except UnknownRecord:
         return False
     return state is not None and not state.slots and not state.node.name
-
-
-def replayed(reader: JournalReader, *, until: int | None = None) -> Iterator[tuple[Reducer, Step]]:
-    """The steps that can be replayed, each with the reducer after it; ends behind seq `until`.
-
-    Where a part is not linked to the one before, state is taken from its snapshot.
-    """
-    reducer: Reducer | None = None
-    for item in walk(reader):
-        if isinstance(item, Head):
-            if starts_anew(reducer, item):
-                reducer = begin(item, export=is_export(reader)).reducer
-            continue
-        if until is not None and item.event.seq > until:
-            return
-        if reducer is not None:
-            decide(reducer, item)
-            yield reducer, item
 
 
 def decide(reducer: Reducer, step: Step) -> None:

@@ -18,6 +18,7 @@ from minikubelet.replay.replayhistory import (
     brief_of,
     decide,
     is_export,
+    nearest_start,
     starts_anew,
     walk,
 )
@@ -61,7 +62,8 @@ class Stand(msgspec.Struct):
 def stand_at(reader: JournalReader, moment: Moment | None) -> Stand:
     """The state at a moment, or at the end; raises ReplayError where the history does not reach it."""
     stand: Stand | None = None
-    for item in walk(reader):
+    start = nearest_start(reader, seq=moment.seq if moment else None, at=moment.at if moment else None)
+    for item in walk(reader, start):
         if isinstance(item, Head):
             if starts_anew(stand.reducer if stand else None, item):
                 reducer = begin(item, export=is_export(reader)).reducer

@@ -236,7 +236,9 @@ class World:
         tail, files = Tail(), {}
         for snapshot, records in self.parts:
             first = records[0].seq if records else tail.seq + 1
-            data, crc = frame_head(new_header(identity, first, tail, START), snapshot)
+            data, crc = frame_head(
+                new_header(identity, first, tail, records[0].at if records else self.at), snapshot
+            )
             for chunk in grouped(records, group):
                 lines, crc = frame_group(map(encode_record, chunk), len(chunk), chunk[-1].seq, crc)
                 data += lines
