@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from minikubelet.model.settings import Settings
+from minikubelet.wire import check_names
 from minikubelet.wire.settingsfile import SettingsFault, read_settings
 
 
@@ -96,7 +97,7 @@ def make_plan(options: argparse.Namespace) -> AgentPlan:
             root, _logs(kubelet.pod_logs_dir, root), Path(manifests).absolute() if manifests else None
         ),
         node_name=_node_name(options.hostname_override),
-        node_ips=(options.node_ip or _own_address(),),
+        node_ips=(_node_ip(options.node_ip),),
         upstream=upstream,
         kubeconfig=options.kubeconfig,
         endpoint=options.container_runtime_endpoint or kubelet.container_runtime_endpoint,
@@ -111,6 +112,8 @@ def _settings(path: Path | None) -> tuple[Settings, tuple[str, ...]]:
         data = path.read_bytes()
     except OSError as error:
         raise StartFault(f"--config {path} cannot be read: {error.strerror}") from error
+    if not data.strip():
+        raise StartFault(f"{path}: the file is empty; leave --config out to run with the defaults")
     try:
         reading = read_settings(data, directory=str(path.parent.absolute()))
     except SettingsFault as fault:
@@ -136,7 +139,17 @@ def _node_name(override: str | None) -> str:
     name = (override or socket.gethostname()).strip().lower()
     if not name:
         raise StartFault("the host has no name; give one with --hostname-override")
+    fault = check_names.dns_subdomain(name)
+    if fault is not None:
+        raise StartFault(f"the node's name {name!r} {fault}; give one with --hostname-override")
     return name
+
+
+def _node_ip(wanted: str | None) -> str:
+    fault = check_names.ip_address(wanted) if wanted else None
+    if fault is not None:
+        raise StartFault(f"--node-ip {wanted!r} {fault}")
+    return wanted or _own_address()
 
 
 def _own_address() -> str:

@@ -26,20 +26,16 @@ class Choice(NamedTuple):
     why: str
 
 
-def choose_runtime(plan: AgentPlan, clock: Clock, before: str = "") -> Choice:
-    """The driver for the plan's endpoint; raises StartFault for one that there is no driver for.
-
-    `before` is the runtime on which pods of an earlier life are, empty if there are none. An engine that is
-    late at the start of a machine must not have all its containers started once more as processes.
-    """
+def choose_runtime(plan: AgentPlan, clock: Clock) -> Choice:
+    """The driver for the plan's endpoint; raises StartFault for one that there is no driver for."""
     if not plan.endpoint:
         if _answers(DOCKER_SOCKET):
             return Choice(_docker(plan, f"unix://{DOCKER_SOCKET}"), f"its socket {DOCKER_SOCKET} answers")
-        if before == "docker":
-            why = f"pods of this node are there, though no Docker answers at {DOCKER_SOCKET} now"
-            return Choice(_docker(plan, f"unix://{DOCKER_SOCKET}"), why)
         return Choice(_process(plan), f"no Docker answers at {DOCKER_SOCKET}")
-    parts = urlsplit(plan.endpoint)
+    try:
+        parts = urlsplit(plan.endpoint)
+    except ValueError as error:
+        raise StartFault(f"containerRuntimeEndpoint {plan.endpoint} is no URL: {error}") from error
     why = f"containerRuntimeEndpoint is {plan.endpoint}"
     match parts.scheme:
         case "docker":
