@@ -17,7 +17,7 @@ import structlog
 
 from minikubelet.agent.agentlogging import configure_logging, unfailing
 from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream, make_plan
-from minikubelet.agent.assembly import History, Parts, assemble, open_history
+from minikubelet.agent.assembly import History, Parts, assemble, left_behind, open_history
 from minikubelet.agent.livetable import LiveTable
 from minikubelet.agent.locallogs import log_handler
 from minikubelet.agent.reports import Reports
@@ -56,15 +56,17 @@ async def _live(plan: AgentPlan) -> int:
     for warning in plan.warnings:
         _log.warning(warning)
     clock = SystemClock()
-    runtime, why = choose_runtime(plan, clock)
-    await _connect(runtime)
-    _log.info("runtime chosen", runtime=runtime.info.name, version=runtime.info.version, why=why)
-    vault = Vault(PodPaths(plan.places.root, plan.places.logs))
-    vault.load()
     async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(runtime.aclose)
         history = open_history(plan, clock)
         stack.push_async_callback(history.journal.close)
+        runtime, why = choose_runtime(plan, clock, before=history.runtime)
+        stack.push_async_callback(runtime.aclose)
+        await _connect(runtime)
+        _log.info("runtime chosen", runtime=runtime.info.name, version=runtime.info.version, why=why)
+        for sentence in left_behind(plan, history, runtime.info.name):
+            _log.warning(sentence)
+        vault = Vault(PodPaths(plan.places.root, plan.places.logs))
+        vault.load()
         client = await stack.enter_async_context(reach_api(plan, log_handler(vault.paths, history.reducer)))
         reports = Reports(plan, client, vault, clock)
         parts = assemble(plan, history, runtime, reports, vault, clock=clock)

@@ -26,11 +26,18 @@ class Choice(NamedTuple):
     why: str
 
 
-def choose_runtime(plan: AgentPlan, clock: Clock) -> Choice:
-    """The driver for the plan's endpoint; raises StartFault for one that there is no driver for."""
+def choose_runtime(plan: AgentPlan, clock: Clock, before: str = "") -> Choice:
+    """The driver for the plan's endpoint; raises StartFault for one that there is no driver for.
+
+    `before` is the runtime on which pods of an earlier life are, empty if there are none. An engine that is
+    late at the start of a machine must not have all its containers started once more as processes.
+    """
     if not plan.endpoint:
         if _answers(DOCKER_SOCKET):
             return Choice(_docker(plan, f"unix://{DOCKER_SOCKET}"), f"its socket {DOCKER_SOCKET} answers")
+        if before == "docker":
+            why = f"pods of this node are there, though no Docker answers at {DOCKER_SOCKET} now"
+            return Choice(_docker(plan, f"unix://{DOCKER_SOCKET}"), why)
         return Choice(_process(plan), f"no Docker answers at {DOCKER_SOCKET}")
     try:
         parts = urlsplit(plan.endpoint)
