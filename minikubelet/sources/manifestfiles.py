@@ -7,6 +7,7 @@ disk: they are made in threads. May not be here: which file's pod counts (`manif
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -150,7 +151,7 @@ def _look_at(request: Request, names: Iterable[str], *, single: bool) -> Look:
             if not name.startswith("."):
                 entries.append(Ignored(name, "looks like an editor's or backup file, by its name"))
             continue
-        linked = linked or file.is_symlink()
+        linked = linked or _is_link(file)
         entry, found = _entry(request, file)
         if found is not None:
             known[name] = found
@@ -160,10 +161,23 @@ def _look_at(request: Request, names: Iterable[str], *, single: bool) -> Look:
         entries.append(entry)
     gone = sorted(request.known.keys() - known.keys() - {entry.name for entry in entries})
     if single and gone:
-        others = [name for name in _list(folder) if name.startswith(".") or _is_backup(name)]
-        aside.update(key for name in others for key in _inode_keys(folder / name))
+        aside.update(key for name in _set_aside(folder) for key in _inode_keys(folder / name))
     renamed = tuple(name for name in gone if request.known[name].inode_key in aside)
     return Look(Listing(tuple(entries)), known, tuple(big), renamed, single, linked)
+
+
+def _set_aside(folder: Path) -> list[str]:
+    """The names of hidden and backup files; none of a folder that may not be listed."""
+    with contextlib.suppress(OSError):
+        return [name for name in _list(folder) if name.startswith(".") or _is_backup(name)]
+    return []
+
+
+def _is_link(file: Path) -> bool:
+    """Whether it is a symbolic link; of a file in a folder that may only be listed, that cannot be told."""
+    with contextlib.suppress(OSError):
+        return file.is_symlink()
+    return False
 
 
 def _is_backup(name: str) -> bool:
