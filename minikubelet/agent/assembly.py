@@ -14,6 +14,7 @@ import msgspec
 
 from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream
 from minikubelet.agent.agentview import AgentView, Health
+from minikubelet.agent.podmaking import PodMaking
 from minikubelet.agent.reports import Reports
 from minikubelet.core.commands import Decision
 from minikubelet.core.events import AgentStarted, AnyEvent
@@ -28,20 +29,17 @@ from minikubelet.shell.dispatcher import Dispatcher
 from minikubelet.shell.effects import Effects
 from minikubelet.shell.eventlog import EventLog
 from minikubelet.shell.hooks import Hooks
-from minikubelet.shell.images import Images
 from minikubelet.shell.inbox import Inbox
 from minikubelet.shell.intake import Intake
 from minikubelet.shell.limiter import Limiter
 from minikubelet.shell.loop import Loop
 from minikubelet.shell.observer import Observer
-from minikubelet.shell.podconfig import NodeSide, PodConfigMaker
 from minikubelet.shell.probehandlers import ProbeHandlers
 from minikubelet.shell.prober import Prober
 from minikubelet.shell.recovery import recover
 from minikubelet.shell.relook import Relook
 from minikubelet.shell.timers import Timers
 from minikubelet.shell.vault import Vault
-from minikubelet.shell.volumes import Volumes
 from minikubelet.wire.records import CORE_VERSION, schema_hash
 
 STARTS_AT_ONCE = 4
@@ -77,6 +75,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     timers: Timers
     intake: Intake
     prober: Prober
+    making: PodMaking
     handlers: ProbeHandlers
     view: AgentView
     health: Health
@@ -143,7 +142,9 @@ def assemble(
     handlers = ProbeHandlers(runtime)
     hooks = Hooks(runtime, vault, reducer, handlers.http, clock, told=reports.warn)
     prober = Prober(reducer, vault, handlers, clock, inbox.put, told=reports.warn)
-    dispatcher = Dispatcher(_effects(plan, runtime, vault, hooks), timers, outbox, inbox.put)
+    making = PodMaking(plan, runtime, vault, reports.client, clock)
+    effects = _effects(plan, runtime, vault, hooks, making)
+    dispatcher = Dispatcher(effects, timers, outbox, inbox.put)
     intake = Intake(vault, inbox, outbox)
     relook = Relook(reducer, observer.look)
     event_log = EventLog()
@@ -164,6 +165,7 @@ def assemble(
         timers=timers,
         intake=intake,
         prober=prober,
+        making=making,
         handlers=handlers,
         health=health,
         view=AgentView(plan, reducer, health=health, intake=intake, outbox=outbox),
@@ -187,29 +189,14 @@ def _started(plan: AgentPlan, boot: str, runtime: Runtime) -> AgentStarted:
     )
 
 
-def _effects(plan: AgentPlan, runtime: Runtime, vault: Vault, hooks: Hooks) -> Effects:
-    kubelet, paths = plan.settings.kubelet, vault.paths
-    node = NodeSide(
-        name=plan.node_name,
-        ips=plan.node_ips,
-        cluster_dns=kubelet.cluster_dns,
-        cluster_domain=kubelet.cluster_domain,
-        pids_limit=max(0, kubelet.pod_pids_limit),
-        memory=_memory(),
-        cpus=os.cpu_count() or 1,
-    )
-    parallel = 1 if kubelet.serialize_image_pulls else kubelet.max_parallel_image_pulls or 16
+def _effects(plan: AgentPlan, runtime: Runtime, vault: Vault, hooks: Hooks, making: PodMaking) -> Effects:
     most = plan.settings.agent.max_concurrent_runtime_calls
     return Effects(
         runtime,
-        PodConfigMaker(node, paths, Volumes(paths)),
-        Images(runtime, parallel),
+        making.configs,
+        making.images,
         vault=vault,
-        paths=paths,
+        paths=vault.paths,
         limiter=Limiter(STARTS_AT_ONCE, most, time.monotonic),
         hooks=hooks,
     )
-
-
-def _memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

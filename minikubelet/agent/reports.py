@@ -33,7 +33,7 @@ class Reports:
 
     def __init__(self, plan: AgentPlan, client: ApiClient | None, vault: Vault, clock: Clock) -> None:
         self._plan = plan
-        self._client = client
+        self.client = client
         self._clock = clock
         self._registrar: NodeRegistrar | None = None
         self.outbox: Outbox = NoUpstream()
@@ -50,10 +50,10 @@ class Reports:
 
     def tasks(self, health: Health) -> list[Coroutine[object, object, None]]:
         """What has to run until cancelled; the node is told of as `health` says."""
-        if self._client is not None:
-            registrar = self._registrar = self._node(self._client, health)
+        if self.client is not None:
+            registrar = self._registrar = self._node(self.client, health)
             lease = NodeLease(
-                self._client,
+                self.client,
                 self._plan.node_name,
                 now=self._clock.now,
                 node_uid=self._node_uid,

@@ -21,6 +21,8 @@ from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.model.pod import Pod, ProbeKind
 from minikubelet.reporting.eventrecorder import EventRecorder, EventType, Subject, about_node, about_pod
 
+NOT_MOUNTED = ("ContainerCreating", "PodInitializing")
+"""Under these reasons containers wait for volumes, as if nothing had happened yet."""
 BACK_OFF = ("CrashLoopBackOff", "ImagePullBackOff")
 
 
@@ -71,6 +73,9 @@ class PodEvents:
                 self._normal(subject, "Started", f"Started container {event.container}")
             case ContainerStartFailed():
                 subject = about_pod(event.slot, event.uid, event.container)
+                if event.reason in NOT_MOUNTED:
+                    self._warning(about_pod(event.slot, event.uid), "FailedMount", event.message)
+                    return
                 reason = "ErrImageNeverPull" if event.reason == "ErrImageNeverPull" else "Failed"
                 self._warning(subject, reason, f"Error: {event.reason}: {event.message}")
             case ContainerProbed():

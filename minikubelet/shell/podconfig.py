@@ -115,14 +115,15 @@ class PodConfigMaker:
         meta, spec = pod.metadata, pod.spec
         container = next(c for c in (*spec.init_containers, *spec.containers) if c.name == name)
         uid, slot = PodUid(meta.uid), slot_key(meta.namespace, meta.name)
-        security = merged_security(pod, container, self._paths)
-        if self._image_user is not None and security.run_as_non_root:
-            verify_non_root(pod, container, security, await self._image_user(container.image))
         if ips:
             self._ips[uid] = ips
         facts = self.facts(pod)
+        roots = await self._volumes.set_up(pod, facts)
         values = await self._variables(pod, container, facts)
-        mounts = await self._volumes.mounts(pod, container, facts, values)
+        mounts = await self._volumes.mounts(pod, container, roots, values)
+        security = merged_security(pod, container, self._paths)
+        if self._image_user is not None and security.run_as_non_root:
+            verify_non_root(pod, container, security, await self._image_user(container.image))
         termination_log = self._paths.termination_log(uid, name, attempt)
         await asyncio.to_thread(_make_file, termination_log, "", 0o666)
         return ContainerConfig(

@@ -33,6 +33,9 @@ from minikubelet.shell.volremoval import remove_tree
 
 CONFIG_ERROR: Final = "CreateContainerConfigError"
 
+Roots = Mapping[str, Path]
+"""Where each volume lies on the node, by its name."""
+
 _log = structlog.get_logger()
 
 
@@ -53,17 +56,19 @@ class Volumes:
         self._said: dict[tuple[PodUid, str], str] = {}
         self._written: dict[tuple[PodUid, str], Payload] = {}
 
-    async def mounts(
-        self, pod: Pod, container: Container, facts: Facts, env: Mapping[str, str]
-    ) -> tuple[Mount, ...]:
-        """The mounts of one container, all volumes of its pod being there; raises RuntimeFault.
+    async def set_up(self, pod: Pod, facts: Facts) -> Roots:
+        """Make all volumes of a pod that its containers mount; raises RuntimeFault.
 
         As upstream, no container starts before every volume that any of them mounts is there.
         """
         async with self._turn(PodUid(pod.metadata.uid)):
-            roots = {}
-            for volume in _mounted(pod):
-                roots[volume.name] = await self._set_up(pod, volume, facts)
+            return {volume.name: await self._set_up(pod, volume, facts) for volume in _mounted(pod)}
+
+    async def mounts(
+        self, pod: Pod, container: Container, roots: Roots, env: Mapping[str, str]
+    ) -> tuple[Mount, ...]:
+        """The mounts of one container on what `set_up` made; raises RuntimeFault."""
+        async with self._turn(PodUid(pod.metadata.uid)):
             mounts = []
             for number, mount in enumerate(container.volume_mounts):
                 made = await anyio.to_thread.run_sync(

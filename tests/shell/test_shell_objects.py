@@ -210,13 +210,13 @@ def test_a_change_reaches_the_volume_of_a_running_pod(tmp_path: Path) -> None:
         pod = pod_with(Volume(name="c", config_map=ConfigMapVolumeSource(name="cm")))
         world.objects.config_maps["shop/cm"] = ConfigMap(data={"a": "1"})
         await world.vault.store(pod)
-        (mount,) = await world.volumes.mounts(pod, pod.spec.containers[0], Facts(), {})
+        volume = (await world.volumes.set_up(pod, Facts()))["c"]
         task = asyncio.create_task(world.refresher.run())
         await eventually(lambda: world.objects.kept[0], "the first pass")
         assert world.objects.kept == ([Reference(ObjectKind.CONFIG_MAP, "shop", "cm")], [UID])
         world.objects.config_maps["shop/cm"] = ConfigMap(data={"a": "2"})
         world.objects.event.set()
-        await eventually(lambda: (mount.host_path / "a").read_text() == "2", "the new content")
+        await eventually(lambda: (volume / "a").read_text() == "2", "the new content")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

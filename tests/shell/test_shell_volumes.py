@@ -45,6 +45,11 @@ from tests.shell.volumes_world import UID, FakeObjects, as_root, paths_in, pod_w
 FACTS = Facts(node_name="node-1", capacity={"cpu": "2", "memory": "8Gi"})
 
 
+async def mounts_of(volumes: Volumes, pod: Pod, env: dict[str, str] | None = None) -> tuple[Mount, ...]:
+    """The mounts of a pod's one container, its volumes set up first."""
+    return await volumes.mounts(pod, pod.spec.containers[0], await volumes.set_up(pod, FACTS), env or {})
+
+
 class World:
     """Volumes on a directory of the test's own."""
 
@@ -54,7 +59,7 @@ class World:
         self.volumes = Volumes(paths, self.objects, same_user=True)
 
     def mounts(self, pod: Pod, env: dict[str, str] | None = None) -> tuple[Mount, ...]:
-        return run(self.volumes.mounts(pod, pod.spec.containers[0], FACTS, env or {}))
+        return run(mounts_of(self.volumes, pod, env))
 
     def fault(self, pod: Pod, env: dict[str, str] | None = None) -> RuntimeFault:
         with pytest.raises(RuntimeFault) as caught:
@@ -93,7 +98,7 @@ def test_an_empty_dir_in_memory_is_bounded_survives_the_agent_and_is_unmounted(w
     assert mode(mount.host_path) == 0o777
     (mount.host_path / "file").write_text("x")
     again = Volumes(world.paths, world.objects)
-    assert run(again.mounts(pod, pod.spec.containers[0], FACTS, {})) == (mount,)
+    assert run(mounts_of(again, pod)) == (mount,)
     assert volkernel.mounts_below(mount.host_path) == [mount.host_path]
     assert (mount.host_path / "file").exists()
     run(again.release(pod))
@@ -242,7 +247,7 @@ def test_no_container_starts_before_every_mounted_volume_is_there(world: World) 
     pod = Pod(metadata=pod.metadata, spec=PodSpec(
         volumes=pod.spec.volumes, containers=pod.spec.containers, init_containers=(init,)))  # fmt: skip
     with pytest.raises(RuntimeFault) as caught:
-        run(world.volumes.mounts(pod, init, FACTS, {}))
+        run(world.volumes.set_up(pod, FACTS))
     assert caught.value.reason == "PodInitializing"
 
 

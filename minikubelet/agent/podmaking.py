@@ -1,0 +1,87 @@
+"""Pod making: what turns pods into requests of the runtime and keeps what they were given up to date.
+
+Belongs here: wiring of objects, volumes, images, configurations, log rotation. May not be here: what any of
+them does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Coroutine
+
+from minikubelet.agent.agentplan import AgentPlan
+from minikubelet.apiclient.apirequests import ApiClient
+from minikubelet.ports.clockport import Clock
+from minikubelet.ports.objectport import ObjectReader
+from minikubelet.ports.runtimeport import Runtime
+from minikubelet.shell.images import Images
+from minikubelet.shell.logrotation import LogRotation
+from minikubelet.shell.objects import NoObjects
+from minikubelet.shell.podconfig import NodeSide, PodConfigMaker
+from minikubelet.shell.vault import Vault
+from minikubelet.shell.volrefresh import Refresher
+from minikubelet.shell.volumes import Volumes
+from minikubelet.sources.apiobjects import ApiObjects
+from minikubelet.sources.apitokens import ApiTokens
+
+_SECOND = 1_000_000
+_PROCESSES = "process"
+
+
+class PodMaking:
+    """The makers of one life; `tasks` run until cancelled."""
+
+    def __init__(
+        self, plan: AgentPlan, runtime: Runtime, vault: Vault, client: ApiClient | None, clock: Clock
+    ) -> None:
+        kubelet = plan.settings.kubelet
+        processes = runtime.info.name == _PROCESSES
+
+        def now() -> float:
+            return clock.now() / _SECOND
+
+        self._followed = ApiObjects(client, ApiTokens(client, now)) if client is not None else None
+        objects: ObjectReader = self._followed or NoObjects()
+        volumes = Volumes(vault.paths, objects, same_user=processes)
+        parallel = 1 if kubelet.serialize_image_pulls else kubelet.max_parallel_image_pulls or 16
+        self.images = Images(runtime, parallel, objects=objects, hide=vault.hide)
+        self.configs = PodConfigMaker(
+            node_side(plan, runtime),
+            vault.paths,
+            volumes,
+            objects=objects,
+            image_user=None if processes else self.images.user,
+            hide=vault.hide,
+        )
+        self._refresher = Refresher(vault, volumes, objects, self.configs.facts)
+        self._rotation = LogRotation(
+            runtime,
+            vault.paths,
+            size=kubelet.container_log_max_size,
+            files=kubelet.container_log_max_files,
+            every=kubelet.container_log_monitor_interval,
+            now=now,
+        )
+
+    def tasks(self) -> list[Coroutine[object, object, None]]:
+        """What has to run until cancelled."""
+        tasks: list[Coroutine[object, object, None]] = [self._refresher.run(), self._rotation.run()]
+        if self._followed is not None:
+            tasks.append(self._followed.run())
+        return tasks
+
+
+def node_side(plan: AgentPlan, runtime: Runtime) -> NodeSide:
+    """What of the node and its settings goes into requests."""
+    kubelet = plan.settings.kubelet
+    return NodeSide(
+        name=plan.node_name,
+        ips=plan.node_ips,
+        cluster_dns=kubelet.cluster_dns,
+        cluster_domain=kubelet.cluster_domain,
+        resolv_conf=kubelet.resolv_conf,
+        pids_limit=max(0, kubelet.pod_pids_limit),
+        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        cpus=os.cpu_count() or 1,
+        writes_hosts=runtime.info.name == "docker",
+    )
