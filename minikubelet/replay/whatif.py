@@ -17,7 +17,7 @@ from minikubelet.core.reducer import Reducer
 from minikubelet.core.reducer import Snapshot as State
 from minikubelet.core.state import NodeFacts
 from minikubelet.model.ids import PodUid, Source, slot_key
-from minikubelet.model.pod import Pod
+from minikubelet.model.pod import Pod, api_name
 from minikubelet.ports.journalport import Record
 from minikubelet.replay.podnaming import suggestions
 from minikubelet.replay.replayerrors import ReplayError
@@ -28,11 +28,9 @@ from minikubelet.wire.manifest import read_manifest
 from minikubelet.wire.records import decode_event
 from minikubelet.wire.redaction import redact_pod
 
-_SETTINGS = {
-    "hasApi": "has_api",
-    "nodeIPs": "node_ips",
-    "runtime": "runtime",
-    "staticPodNamespace": "static_namespace",
+_NO_SETTINGS = ("v", "node", "boot", "sources", "static_namespace")
+_SETTINGS = {"staticPodNamespace": "static_namespace"} | {
+    api_name(field): field for field in AgentStarted.__struct_fields__ if field not in _NO_SETTINGS
 }
 """settings that decisions depend on, and where events carry them"""
 
