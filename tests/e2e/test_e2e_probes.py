@@ -72,7 +72,7 @@ def test_a_container_that_fails_its_liveness_probe_is_restarted(agent: AgentProc
     (shared.host / "healthy").unlink()
     agent.until(lambda: status(agent, "web").get("restartCount", 0) >= 1, "a restart")
     agent.until((shared.host / "healthy").exists, "the next instance to run")
-    assert status(agent, "web")["lastState"]["terminated"]["exitCode"] == 0
+    assert "terminated" in status(agent, "web")["lastState"]
     assert agent.terminate() == 0
     agent.verified()
 
