@@ -63,6 +63,15 @@ def ensure_certificate(files: ServingFiles, names: Sequence[str], now: datetime)
         raise CertificateFault(f"{files.certificate} cannot be written: {error.strerror}") from error
 
 
+def client_context(files: ServingFiles) -> ssl.SSLContext:
+    """A client's side that believes this serving certificate, as it is on disk now, and no other."""
+    context = ssl.create_default_context(cafile=str(files.certificate))
+    # Known by its certificate, which may be for another name, and need not be self-signed.
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
 def server_context(files: ServingFiles, client_ca: str) -> ssl.SSLContext:
     """The server's side; with `client_ca` a client may show a certificate of that authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -126,11 +135,25 @@ def _make(key: ec.EllipticCurvePrivateKey, names: Sequence[str], now: datetime) 
         .not_valid_before(now - _SKEW)
         .not_valid_after(now + _LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_USAGE, critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName(_general(names)), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
+
+
+_USAGE: Final = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,  # it vouches for itself
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 def _write(path: Path, content: bytes) -> None:

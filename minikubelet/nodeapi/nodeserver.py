@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -27,6 +27,7 @@ from minikubelet.model.settings import KubeletSettings
 from minikubelet.nodeapi.nodecerts import (
     CertificateFault,
     ServingFiles,
+    client_context,
     ensure_certificate,
     load_certificate,
     server_context,
@@ -86,10 +87,7 @@ class ServedNode:
 
     def client_context(self) -> ssl.SSLContext:
         """A TLS context that believes the serving certificate, as it is on disk now, and no other."""
-        context = ssl.create_default_context(cafile=str(self._files.certificate))
-        # Found by its certificate, which may be configured and for another name.
-        context.check_hostname = False
-        return context
+        return client_context(self._files)
 
 
 @asynccontextmanager
@@ -129,6 +127,7 @@ async def serve_node_api(
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         port = await _bind(runner, setup, context)
+        stack.push_async_callback(guard.end)
         renewing = asyncio.create_task(_renew(files, names, context), name="node-api-certificate")
         stack.push_async_callback(_end, renewing)
         yield ServedNode(kubelet.address, port, token, files)
@@ -139,21 +138,33 @@ class Guard:
 
     def __init__(self, identities: Identities, permissions: Permissions, requests: RequestCount) -> None:
         self.requests = requests
+        self._under_way: set[asyncio.Task[Any]] = set()
         self._identities = identities
         self._permissions = permissions
 
     @web.middleware
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """The answer, every failure of which is a `Status`."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._under_way.add(task)
         self.requests.under_way += 1
         code = 0
         try:
             answer = await self._answer(request, handler)
             code = answer.status
         finally:
+            self._under_way -= {task}
             self.requests.under_way -= 1
             self.requests.done(request.method[:8], _route(request), code)
         return answer
+
+    async def end(self) -> None:
+        """End all requests that are under way: streams and followed logs would go on for ever."""
+        left = list(self._under_way)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:

@@ -7,7 +7,8 @@ carried (`wscommand`, `spdycommand`), or an engine's (`ports.streamport`).
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Protocol
 
 import msgspec
@@ -15,6 +16,10 @@ import msgspec
 from minikubelet.ports.apiport import JsonObject
 from minikubelet.ports.runtimeport import RuntimeFault
 from minikubelet.ports.streamport import OutputStream, StreamOptions, StreamProcess, TerminalSize
+
+PARTING_SECONDS = 5.0
+BEAT_SECONDS = 15.0
+"""Between signs of life to a client. One that went while it was held back is found out by them only."""
 
 
 class CommandChannels(Protocol):
@@ -99,6 +104,9 @@ def fault_status(fault: RuntimeFault) -> JsonObject:
     }
 
 
+_LONGEST_SIZE = 1024
+
+
 class SizeReader:
     """Sizes in a sequence of JSON objects `{"Width":80,"Height":24}`, cut anywhere."""
 
@@ -116,9 +124,6 @@ class SizeReader:
         return newest
 
 
-_LONGEST_SIZE = 1024
-
-
 def read_size(text: bytes) -> TerminalSize | None:
     """One size; None for anything else."""
     try:
@@ -131,6 +136,24 @@ def read_size(text: bytes) -> TerminalSize | None:
 class _Size(msgspec.Struct, frozen=True):
     width: int = msgspec.field(name="Width")
     height: int = msgspec.field(name="Height")
+
+
+@asynccontextmanager
+async def beating(beat: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Send a sign of life now and then while the block runs; what comes of it the connection tells."""
+
+    async def beats() -> None:
+        with suppress(ConnectionError):
+            while True:
+                await asyncio.sleep(BEAT_SECONDS)
+                await beat()
+
+    task = asyncio.create_task(beats())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def while_connected(connection: asyncio.Task[None], work: asyncio.Task[None]) -> None:
@@ -150,6 +173,3 @@ async def while_connected(connection: asyncio.Task[None], work: asyncio.Task[Non
     for end in ends:
         if isinstance(end, Exception) and not isinstance(end, ConnectionError):
             raise end
-
-
-PARTING_SECONDS = 5.0

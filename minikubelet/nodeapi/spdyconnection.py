@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Final
 
 from minikubelet.nodeapi.bytelink import ByteLink
+from minikubelet.nodeapi.remotecommand import beating
 from minikubelet.nodeapi.spdyevents import (
     DataReceived,
     GoneAway,
@@ -28,6 +29,8 @@ from minikubelet.nodeapi.spdysession import SpdySession
 
 MOST_WAITING: Final = 256 * 1024
 """Bytes of one stream that are kept for its reader."""
+
+_PING: Final = 2  # even, as a server's are; the answers are all alike
 
 
 class SpdyStream:
@@ -116,10 +119,8 @@ class SpdyConnection:
     async def run(self) -> None:
         """Read until the end, and tell streams and `accept` of it."""
         try:
-            while data := await self._link.read():
-                for event in self._session.receive(data):
-                    await self._handle(event)
-                await self._flush()
+            async with beating(self._beat):
+                await self._read()
         except SpdyFault:
             with suppress(ConnectionError):
                 await self._flush()
@@ -129,6 +130,16 @@ class SpdyConnection:
             for stream in self._streams.values():
                 stream.end(reset=True)
             self._opened.put_nowait(None)
+
+    async def _read(self) -> None:
+        while data := await self._link.read():
+            for event in self._session.receive(data):
+                await self._handle(event)
+            await self._flush()
+
+    async def _beat(self) -> None:
+        self._session.ping(_PING)
+        await self._flush()
 
     async def accept(self) -> SpdyStream | None:
         """The next stream that the peer opened, already replied to; None when there will be none."""

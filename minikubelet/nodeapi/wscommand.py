@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from aiohttp import WSMsgType, web
 
-from minikubelet.nodeapi.remotecommand import Call, read_size, serve_command, while_connected
+from minikubelet.nodeapi.remotecommand import Call, beating, read_size, serve_command, while_connected
 from minikubelet.ports.apiport import JsonObject
 from minikubelet.ports.streamport import OutputStream, StreamOptions, TerminalSize
 
@@ -41,9 +41,10 @@ class SocketChannels:
 
     async def run(self) -> None:
         """Take messages; the end of the connection ends input and sizes."""
-        while (message := await self._socket.receive()).type in (WSMsgType.BINARY, WSMsgType.TEXT):
-            data = message.data if isinstance(message.data, bytes) else message.data.encode()
-            await self._take(data[:1], data[1:])
+        async with beating(self._socket.ping):
+            while (message := await self._socket.receive()).type in (WSMsgType.BINARY, WSMsgType.TEXT):
+                data = message.data if isinstance(message.data, bytes) else message.data.encode()
+                await self._take(data[:1], data[1:])
         self._gone = True
         self._resized.set()
 
