@@ -19,7 +19,7 @@ from minikubelet.core.state import NodeFacts
 from minikubelet.model.ids import PodUid, Source, slot_key
 from minikubelet.model.pod import Pod, api_name
 from minikubelet.ports.journalport import Record
-from minikubelet.replay.podnaming import suggestions
+from minikubelet.replay.podnaming import choose
 from minikubelet.replay.replayerrors import ReplayError
 from minikubelet.replay.replayhistory import Step
 from minikubelet.replay.settingpaths import assignment, with_value
@@ -102,18 +102,14 @@ class Scenario:
 
     def setting(self, text: str) -> None:
         """Change a setting in every life of the agent: `name=value`."""
-        name, _, _ = text.partition("=")
-        if name not in _SETTINGS:
-            raise ReplayError(
-                f"no decision depends on a setting {name!r}; {suggestions(name, _SETTINGS, 'settings')}"
-            )
         path, value = assignment(text)
+        field = _SETTINGS[choose(path[0], _SETTINGS, "setting")]
         lives = [n for n, one in enumerate(self.told) if isinstance(one.event, AgentStarted)]
         for index in lives:
-            event = with_value(self.told[index].event, [_SETTINGS[path[0]]], value, AgentStarted)
+            event = with_value(self.told[index].event, [field], value, AgentStarted)
             self.told[index] = replace(self.told[index], event=event, note=f"with {text}")
-        if _SETTINGS[name] in NodeFacts.__struct_fields__:
-            node = with_value(self._state.node, [_SETTINGS[name]], value, NodeFacts)
+        if field in NodeFacts.__struct_fields__:
+            node = with_value(self._state.node, [field], value, NodeFacts)
             self._state = replace(self._state, node=node)
 
     def run(self) -> list[Outcome]:

@@ -118,7 +118,7 @@ def test_text_shows_both_sides_and_one_pod_alone(journal: Path, capsys: Capture)
         (("--set", "5", "source=moon"), "does not fit"),
         (("--set", "5", "source"), "write PATH=VALUE"),
         (("--set", "x", "source=api"), "is no seq"),
-        (("--setting", "hasApl=1"), "did you mean hasApi?"),
+        (("--setting", "hasApl=1"), "did you mean hasAPI?"),
         (("--manifest", "nowhere.yaml"), "nowhere.yaml cannot be read"),
         (("--manifest", "/dev/null"), "there is no pod in this file"),
     ],
