@@ -75,6 +75,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     timers: Timers
     intake: Intake
     prober: Prober
+    hooks: Hooks
     making: PodMaking
     handlers: ProbeHandlers
     view: AgentView
@@ -165,6 +166,7 @@ def assemble(
         timers=timers,
         intake=intake,
         prober=prober,
+        hooks=hooks,
         making=making,
         handlers=handlers,
         health=health,

@@ -140,6 +140,7 @@ def _tasks(
         parts.dispatcher.run(),
         parts.observer.run(),
         parts.prober.run(),
+        parts.hooks.run(),
         *parts.making.tasks(),
         *reports.tasks(parts.health),
     ]

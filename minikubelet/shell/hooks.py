@@ -14,7 +14,7 @@ import structlog
 from minikubelet.core.commands import StartContainer, StopContainer
 from minikubelet.core.project import addresses
 from minikubelet.core.reducer import Reducer
-from minikubelet.core.state import Generation
+from minikubelet.core.state import Generation, record_of
 from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.model.observed import ContainerPhase
 from minikubelet.model.pod import Container, HTTPGetAction, LifecycleHandler
@@ -79,6 +79,14 @@ class Hooks:
         self._told = told
         self._starting: dict[tuple[SlotKey, PodUid], dict[str, asyncio.Timeout]] = {}
         self._stopping: dict[str, _Stopping] = {}
+        self._early: dict[str, tuple[SlotKey, PodUid]] = {}
+        self._group: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Hold the hooks that begin before their container's own stop is ordered, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            await asyncio.Event().wait()
 
     def seen(self) -> None:
         """Take note that the state has changed: postStart hooks of a pod that is to end are cut short."""
@@ -126,17 +134,43 @@ class Hooks:
         A second stop of the container waits for the hook that the first one runs, and may cut it short.
         """
         deadline = asyncio.get_running_loop().time() + command.grace
+        self._begin_sidecars(command)
         earlier = self._stopping.get(command.container_id)
         if earlier is not None:
             earlier.shorten(deadline)
             await earlier.over.wait()
-            return self._left(command, earlier.deadline)
+        if self._early.pop(command.container_id, None) is not None or earlier is not None:
+            return self._left(command, deadline)
         container = container_of(self._vault.get(command.uid), command.container)
         hook = container.lifecycle.pre_stop if container and container.lifecycle else None
         if container is None or hook is None or command.grace <= 0 or not await self._runs(command):
             return command.grace
         call = _Call(command.slot, command.uid, container, command.container_id)
         return self._left(command, await self._stop(hook, call, deadline))
+
+    def _begin_sidecars(self, command: StopContainer) -> None:
+        """When a pod ends, the preStop hooks of its sidecars begin with the first stop of a container.
+
+        The sidecars' own stops come after those of the main containers, within the same grace period.
+        """
+        gen = self._generation(command.slot, command.uid)
+        if gen is None or gen.ending is None or self._group is None:
+            return
+        self._early = {key: pod for key, pod in self._early.items() if self._generation(*pod) is not None}
+        left = gen.ending.grace - (self._clock.now() - gen.ending.at) / 1e6
+        deadline = asyncio.get_running_loop().time() + left
+        pod = self._vault.get(command.uid)
+        for container in pod.spec.init_containers if pod else ():
+            record = record_of(gen, container.name)
+            hook = container.lifecycle.pre_stop if container.lifecycle else None
+            if hook is None or not record.running or record.id == command.container_id:
+                continue
+            if record.id in self._stopping:
+                self._stopping[record.id].shorten(deadline)
+            elif left > 0 and record.id not in self._early and record.name not in gen.pending:
+                self._early[record.id] = (command.slot, command.uid)
+                call = _Call(command.slot, command.uid, container, record.id)
+                self._group.create_task(self._stop(hook, call, deadline))
 
     async def _stop(self, hook: LifecycleHandler, call: _Call, deadline: float) -> float:
         """Run the hook until the deadline at most, which may have moved by then."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from minikubelet.core.commands import Reason, StartContainer, StopContainer
 from minikubelet.core.events import (
@@ -95,6 +96,16 @@ class HttpDouble:
         return HttpAnswer(500, "")
 
 
+class WorldClock(SystemClock):
+    """The world's time; it sleeps as the system does."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def now(self) -> int:
+        return self.world.now
+
+
 class HookWorld(World):
     """One pod whose container has hooks, known to the reducer and to the vault."""
 
@@ -116,7 +127,7 @@ class HookWorld(World):
         self.offer(self.pod)
         self.run_until_idle()
         http: Any = self.http
-        hooks = Hooks(self.engine, self.vault, self.reducer, http, SystemClock(), told=self._tell)
+        hooks = Hooks(self.engine, self.vault, self.reducer, http, WorldClock(self), told=self._tell)
         self.hooks = hooks
         return Effects(
             self.engine,
@@ -354,3 +365,36 @@ def test_a_simulated_runtime_needs_no_listener_for_an_http_hook(tmp_path: Path) 
     world, event = with_hooks(tmp_path, main, post_start=hook)
     assert isinstance(event, ContainerStarted)
     assert world.http.asked == []
+
+
+def test_a_sidecars_pre_stop_runs_beside_those_of_the_main_containers_and_only_once(tmp_path: Path) -> None:
+    async def main(world: HookWorld, effects: Effects) -> ResultEvent:
+        proxy = container("proxy", restart_policy="Always", lifecycle=Lifecycle(pre_stop=EXEC))
+        pod = static_pod(uid="b", name="side-node", init=[proxy])
+        await world.vault.store(pod)
+        world.offer(pod)
+        world.run_until_idle()
+        side = world.generation("b").containers["proxy"]
+        slot, uid = SlotKey("kube-system/side-node"), PodUid("b")
+        shown = running(side.id, "proxy")
+        world.engine.shown[uid] = ObservedPod(uid, "kube-system", "side-node", (), (shown,))
+        assert world.hooks is not None
+        holder = asyncio.create_task(world.hooks.run())
+        await asyncio.sleep(0)
+        world.withdraw(pod)
+        first = StopContainer(
+            slot=slot, reason=Reason.POD_REMOVED, uid=uid, container="web", container_id="w", grace=30
+        )
+        await effects.carry_out(first)
+        asked = f"exec_sync {side.id} do it"
+        await eventually(lambda: asked in world.engine.calls, "the sidecar's hook to run")
+        event = await effects.carry_out(replace(first, container="proxy", container_id=side.id))
+        assert world.engine.calls.count(asked) == 1
+        holder.cancel()
+        await asyncio.wait([holder])
+        return event
+
+    world, event = with_hooks(tmp_path, main)
+    assert isinstance(event, ContainerStopped)
+    assert world.hooks is not None
+    assert world.hooks._early == {}
