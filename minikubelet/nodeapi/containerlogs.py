@@ -142,8 +142,16 @@ class LogReader:
         if self._file is None:
             raise ValueError("the log is not open")
         data = self._file.read(_CHUNK)
-        self.at_end = not data and not self._next_file()
+        fresh = None if data else self._next_file()
+        self.at_end = not data and fresh is None
+        if fresh is not None:
+            # Something may have come to the old one after it was read and before there was a new one.
+            data = self._file.read()
+            self._file.close()
+            self._file = fresh
         *lines, self._rest = (self._rest + data).split(b"\n")
+        if fresh is not None:
+            self._rest = b""
         if len(self._rest) > _LONGEST:
             lines, self._rest = [*lines, self._rest], b""
         shown = b"".join(self._shown(line) for line in lines if line)
@@ -153,20 +161,17 @@ class LogReader:
             self.full = self._left == 0
         return shown
 
-    def _next_file(self) -> bool:
-        """Go over to a new file at the path, if there is one."""
+    def _next_file(self) -> BinaryIO | None:
+        """The file now at the path, if it is another one."""
         if self._file is None:
-            return False
+            return None
         try:
             there, here = self._path.stat(), os.fstat(self._file.fileno())
             if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
-                return False
-            fresh = self._path.open("rb")
+                return None
+            return self._path.open("rb")
         except OSError:
-            return False
-        self._file.close()
-        self._file, self._rest = fresh, b""
-        return True
+            return None
 
     def _shown(self, line: bytes) -> bytes:
         """The text of a line; one that is not in CRI form is shown as it is."""
