@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -284,3 +285,32 @@ def test_a_failed_hook_ends_the_instance_with_its_own_exit_code() -> None:
 def _with(event: Any, **fields: Any) -> AnyEvent:
     fresh: AnyEvent = type(event)(**{**{f: getattr(event, f) for f in event.__struct_fields__}, **fields})
     return fresh
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_whatever_probes_say_and_whenever_planning_again_adds_nothing(seed: int) -> None:
+    """Results, ends, restarts of the agent and answers in any order; the world checks every step."""
+    dice = random.Random(seed)
+    proxy = probed_container("proxy", restart_policy="Always")
+    policy = dice.choice(["Always", "OnFailure", "Never"])
+    pod = static_pod(probed_container(), init=[proxy], restart_policy=policy)
+    world = running_world(pod)
+    for _ in range(60):
+        name = dice.choice(["web", "proxy"])
+        match dice.randrange(8):
+            case 0 | 1 | 2 if name in world.generation().containers:
+                event = result(world, dice.choice(list(ProbeKind)), dice.random() < 0.6, name)
+                world.feed(event)
+                assert world.feed(event) == []
+            case 3 if name in world.runs():
+                world.exit(name, dice.choice([0, 1]))
+            case 4:
+                world.restart_agent()
+            case 5:
+                world.advance(dice.choice([1, 11, 400]))
+            case _ if world.queue:
+                world.step()
+            case _:
+                pass
+        shown = world.status().init_container_statuses + world.status().container_statuses
+        assert not [s.name for s in shown if s.ready and not (s.started and s.state.running)]
