@@ -6,8 +6,8 @@ A tmpfs outlives the agent; after a restart of the machine it is mounted again, 
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import os
 from pathlib import Path
 from typing import Final
 
@@ -27,11 +27,13 @@ def make_empty_dir(path: Path, source: EmptyDirVolumeSource, pod: Pod) -> None:
     """Make an emptyDir unless it is there; raises OSError, ValueError."""
     owner = ownership(pod)
     if source.medium == MEMORY:
-        if os.geteuid() != 0:
-            raise ValueError("an emptyDir with medium Memory needs an agent that runs as root")
-        size = memory_size(source, pod)
         mode = _MODE if owner.group is None else _GROUP_MODE
-        _mount_tmpfs(path, mode=mode, group=owner.group, size=size)
+        try:
+            _mount_tmpfs(path, mode=mode, group=owner.group, size=memory_size(source, pod))
+        except PermissionError:
+            raise ValueError(
+                "an emptyDir with medium Memory needs an agent that may mount, as root"
+            ) from None
     elif source.medium:
         raise ValueError(f"an emptyDir with medium {source.medium} is not supported by this version")
     else:
@@ -47,11 +49,12 @@ def memory_size(source: EmptyDirVolumeSource, pod: Pod) -> int:
 
 
 def make_payload_dir(path: Path, in_memory: bool) -> None:
-    """Make the directory of a payload: in memory as root, so that no secret reaches a disk."""
-    if in_memory and os.geteuid() == 0:
-        _mount_tmpfs(path, mode=_PAYLOAD_MODE, group=None, size=0)
-    else:
-        _make(path, _PAYLOAD_MODE, Ownership())
+    """Make the directory of a payload: in memory where the agent may, so that no secret reaches a disk."""
+    if in_memory:
+        with contextlib.suppress(PermissionError):
+            _mount_tmpfs(path, mode=_PAYLOAD_MODE, group=None, size=0)
+            return
+    _make(path, _PAYLOAD_MODE, Ownership())
 
 
 def _make(path: Path, mode: int, owner: Ownership) -> None:
@@ -77,5 +80,9 @@ def _mount_tmpfs(path: Path, *, mode: int, group: int | None, size: int) -> None
         options.append(f"gid={group}")
     if size:
         options.append(f"size={size}")
-    flags = volkernel.MS_NOSUID | volkernel.MS_NODEV
-    volkernel.mount("tmpfs", path, "tmpfs", flags, ",".join(options))
+    try:
+        volkernel.mount("tmpfs", path, "tmpfs", volkernel.MS_NOSUID | volkernel.MS_NODEV, ",".join(options))
+    except PermissionError:
+        with contextlib.suppress(OSError):  # it has content of an agent that might not mount either
+            path.rmdir()
+        raise

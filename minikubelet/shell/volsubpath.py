@@ -100,14 +100,21 @@ def _plain(error: OSError) -> Exception:
 
 
 def pin(descriptor: int, place: Path) -> Path:
-    """Bind what is open to a place of the agent's own, instead of what was bound there; needs root."""
+    """Bind what is open to a place of the agent's own, instead of what was bound there.
+
+    Raises PermissionError for an agent that may not mount.
+    """
     unpin(place)
     place.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     if stat.S_ISDIR(os.fstat(descriptor).st_mode):
         place.mkdir(mode=0o750)
     else:
         place.touch(mode=0o640)
-    volkernel.mount(f"/proc/self/fd/{descriptor}", place, "none", volkernel.MS_BIND)
+    try:
+        volkernel.mount(f"/proc/self/fd/{descriptor}", place, "none", volkernel.MS_BIND)
+    except OSError:
+        unpin(place)
+        raise
     return place
 
 

@@ -8,6 +8,7 @@ the pod's own directory is ever removed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,7 +44,8 @@ class Volumes:
     """Makes the volumes of pods, keeps their content up to date, and finds the host path of each mount.
 
     `same_user`: containers are processes of the agent's own user, so a subPath that changes under its
-    hands gives them nothing that they could not open themselves; without root no other engine gets one.
+    hands gives them nothing that they could not open themselves; no other engine gets one from an agent
+    that may not mount.
     """
 
     def __init__(
@@ -177,10 +179,12 @@ class Volumes:
         """The host path of a subPath; `safe` volumes are written by the agent alone."""
         descriptor = volsubpath.open_sub_path(root, sub_path)
         try:
-            if os.geteuid() == 0:
+            with contextlib.suppress(PermissionError):
                 return volsubpath.pin(descriptor, place)
             if not (safe or self._same_user):
-                raise volsubpath.SubPathFault("it takes an agent that runs as root to hold it in its volume")
+                raise volsubpath.SubPathFault(
+                    "it takes an agent that may mount, as root, to hold it in its volume"
+                )
             return volsubpath.real_path(descriptor)
         finally:
             os.close(descriptor)

@@ -1,5 +1,6 @@
 """Volumes by type: what a container's mounts show, and that nothing is left of them afterwards."""
 
+import errno
 import os
 import socket
 import stat
@@ -8,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from minikubelet.model.ids import slot_key
 from minikubelet.model.pod import (
     ConfigMapProjection,
     ConfigMapVolumeSource,
@@ -33,51 +33,34 @@ from minikubelet.model.pod import (
 )
 from minikubelet.model.podcontainer import ResourceRequirements
 from minikubelet.ports.objectport import ConfigMap, Secret
-from minikubelet.ports.runtimeport import Mount, MountPropagation, RuntimeFault
+from minikubelet.ports.runtimeport import MountPropagation, RuntimeFault
 from minikubelet.shell import volkernel
-from minikubelet.shell.environment import Facts
-from minikubelet.shell.podpaths import PodPaths
 from minikubelet.shell.volemptydir import memory_size
 from minikubelet.shell.volumes import Volumes
 from tests.running import run
-from tests.shell.volumes_world import UID, FakeObjects, as_root, paths_in, pod_with
-
-FACTS = Facts(node_name="node-1", capacity={"cpu": "2", "memory": "8Gi"})
-
-
-async def mounts_of(volumes: Volumes, pod: Pod, env: dict[str, str] | None = None) -> tuple[Mount, ...]:
-    """The mounts of a pod's one container, its volumes set up first."""
-    return await volumes.mounts(pod, pod.spec.containers[0], await volumes.set_up(pod, FACTS), env or {})
-
-
-class World:
-    """Volumes on a directory of the test's own."""
-
-    def __init__(self, paths: PodPaths) -> None:
-        self.paths = paths
-        self.objects = FakeObjects()
-        self.volumes = Volumes(paths, self.objects, same_user=True)
-
-    def mounts(self, pod: Pod, env: dict[str, str] | None = None) -> tuple[Mount, ...]:
-        return run(mounts_of(self.volumes, pod, env))
-
-    def fault(self, pod: Pod, env: dict[str, str] | None = None) -> RuntimeFault:
-        with pytest.raises(RuntimeFault) as caught:
-            self.mounts(pod, env)
-        return caught.value
+from tests.shell.volumes_world import (
+    FACTS,
+    MAY_MOUNT,
+    UID,
+    VolumesWorld,
+    as_root,
+    mounts_of,
+    paths_in,
+    pod_with,
+)
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path) -> Iterator[VolumesWorld]:
     with paths_in(tmp_path) as paths:
-        yield World(paths)
+        yield VolumesWorld(paths)
 
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_an_empty_dir_is_open_to_all_and_lives_as_long_as_the_pod(world: World) -> None:
+def test_an_empty_dir_is_open_to_all_and_lives_as_long_as_the_pod(world: VolumesWorld) -> None:
     pod = pod_with(Volume(name="tmp", empty_dir=EmptyDirVolumeSource(size_limit="1Mi")))
     (mount,) = world.mounts(pod)
     assert (mount.container_path, mount.read_only, mode(mount.host_path)) == ("/v/tmp", False, 0o777)
@@ -89,7 +72,7 @@ def test_an_empty_dir_is_open_to_all_and_lives_as_long_as_the_pod(world: World) 
 
 
 @as_root
-def test_an_empty_dir_in_memory_is_bounded_survives_the_agent_and_is_unmounted(world: World) -> None:
+def test_an_empty_dir_in_memory_is_bounded_survives_the_agent_and_is_unmounted(world: VolumesWorld) -> None:
     source = EmptyDirVolumeSource(medium="Memory", size_limit="64Ki")
     pod = pod_with(Volume(name="tmp", empty_dir=source))
     (mount,) = world.mounts(pod)
@@ -105,6 +88,28 @@ def test_an_empty_dir_in_memory_is_bounded_survives_the_agent_and_is_unmounted(w
     assert volkernel.mounts_below(world.paths.root) == []
 
 
+def test_without_the_right_to_mount_secrets_lie_on_disk_and_memory_is_refused(
+    world: VolumesWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: str, target: Path, kind: str, flags: int, options: str = "") -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(target))
+
+    monkeypatch.setattr(volkernel, "mount", refuse)
+    world.objects.secrets["shop/s"] = Secret(data={"key": b"hush"})
+    pod = pod_with(Volume(name="s", secret=SecretVolumeSource(secret_name="s")))
+    for _ in range(2):
+        (mount,) = world.mounts(pod)
+        assert ((mount.host_path / "key").read_text(), mode(mount.host_path)) == ("hush", 0o755)
+    memory = pod_with(Volume(name="m", empty_dir=EmptyDirVolumeSource(medium="Memory")))
+    assert "needs an agent that may mount" in world.fault(memory).message
+    mounts = (VolumeMount(name="t", mount_path="/a", sub_path="d"),)
+    inside = pod_with(Volume(name="t", empty_dir=EmptyDirVolumeSource()), mounts=mounts)
+    (mount,) = world.mounts(inside)
+    assert mount.host_path == world.paths.volume(UID, "empty-dir", "t") / "d"
+    world.volumes = Volumes(world.paths, world.objects)
+    assert "it takes an agent that may mount" in world.fault(inside).message
+
+
 def test_memory_is_bounded_by_the_pods_limit_too() -> None:
     limited = Container(name="c", resources=ResourceRequirements(limits={"memory": "1Mi"}))
     pod = Pod(spec=PodSpec(containers=(limited, limited)))
@@ -115,7 +120,7 @@ def test_memory_is_bounded_by_the_pods_limit_too() -> None:
 
 @as_root
 @pytest.mark.parametrize("medium", ["", "Memory"])
-def test_fs_group_owns_an_empty_dir_and_what_is_made_in_it(world: World, medium: str) -> None:
+def test_fs_group_owns_an_empty_dir_and_what_is_made_in_it(world: VolumesWorld, medium: str) -> None:
     pod = pod_with(Volume(name="tmp", empty_dir=EmptyDirVolumeSource(medium=medium)), group=4321)
     (mount,) = world.mounts(pod)
     assert (mount.host_path.stat().st_gid, mode(mount.host_path)) == (4321, 0o2777)
@@ -144,7 +149,7 @@ def test_fs_group_owns_an_empty_dir_and_what_is_made_in_it(world: World, medium:
         ("", "file", True),
     ],
 )
-def test_host_paths_by_type(world: World, state_dir: Path, kind: str, there: str, good: bool) -> None:
+def test_host_paths_by_type(world: VolumesWorld, state_dir: Path, kind: str, there: str, good: bool) -> None:
     path = state_dir / "thing"
     listener = socket.socket(socket.AF_UNIX)
     match there:
@@ -170,19 +175,19 @@ def test_host_paths_by_type(world: World, state_dir: Path, kind: str, there: str
         )
 
 
-def test_devices_are_told_apart(world: World) -> None:
+def test_devices_are_told_apart(world: VolumesWorld) -> None:
     source = HostPathVolumeSource(path="/dev/null", type="CharDevice")
     (mount,) = world.mounts(pod_with(Volume(name="h", host_path=source)))
     assert mount.host_path == Path("/dev/null")
 
 
-def test_read_only_and_propagation_are_passed_on(world: World) -> None:
+def test_read_only_and_propagation_are_passed_on(world: VolumesWorld) -> None:
     mounts = (VolumeMount(name="t", mount_path="/t", read_only=True, mount_propagation="Bidirectional"),)
     (mount,) = world.mounts(pod_with(Volume(name="t", empty_dir=EmptyDirVolumeSource()), mounts=mounts))
     assert (mount.read_only, mount.propagation) == (True, MountPropagation.BIDIRECTIONAL)
 
 
-def test_a_config_map_with_items_modes_and_binary_data(world: World) -> None:
+def test_a_config_map_with_items_modes_and_binary_data(world: VolumesWorld) -> None:
     world.objects.config_maps["shop/cm"] = ConfigMap(data={"a": "1", "b": "2"}, binary_data={"c": b"\xff"})
     whole = Volume(name="whole", config_map=ConfigMapVolumeSource(name="cm", default_mode=0o400))
     items = (KeyToPath(key="b", path="d/e", mode=0o755),)
@@ -198,20 +203,22 @@ def test_a_config_map_with_items_modes_and_binary_data(world: World) -> None:
     assert not (second.host_path / "a").exists()
 
 
-def test_a_secret_lies_in_memory_and_is_read_only(world: World) -> None:
+def test_a_secret_lies_in_memory_and_is_read_only(world: VolumesWorld) -> None:
     world.objects.secrets["shop/s"] = Secret(data={"key": b"hush"})
     source = SecretVolumeSource(secret_name="s", default_mode=0o600)
     pod = pod_with(Volume(name="s", secret=source))
     (mount,) = world.mounts(pod)
     assert mount.read_only
     assert ((mount.host_path / "key").read_text(), mode(mount.host_path / "key")) == ("hush", 0o600)
-    assert volkernel.is_mount(mount.host_path) == (os.geteuid() == 0)
+    assert volkernel.is_mount(mount.host_path) == (MAY_MOUNT)
     run(world.volumes.release(pod))
     assert volkernel.mounts_below(world.paths.root) == []
 
 
 @pytest.mark.parametrize("optional", [None, True])
-def test_what_is_missing_holds_the_pod_unless_it_is_optional(world: World, optional: bool | None) -> None:
+def test_what_is_missing_holds_the_pod_unless_it_is_optional(
+    world: VolumesWorld, optional: bool | None
+) -> None:
     volumes = (
         Volume(name="c", config_map=ConfigMapVolumeSource(name="none", optional=optional)),
         Volume(name="s", secret=SecretVolumeSource(secret_name="none", optional=optional)),
@@ -228,7 +235,7 @@ def test_what_is_missing_holds_the_pod_unless_it_is_optional(world: World, optio
         assert fault.reason == "ContainerCreating"
 
 
-def test_a_missing_key_is_named_and_an_optional_one_left_out(world: World) -> None:
+def test_a_missing_key_is_named_and_an_optional_one_left_out(world: VolumesWorld) -> None:
     world.objects.secrets["shop/s"] = Secret(data={"a": b"1"})
     items = (KeyToPath(key="a", path="a"), KeyToPath(key="z", path="z"))
     source = SecretVolumeSource(secret_name="s", items=items)
@@ -241,7 +248,7 @@ def test_a_missing_key_is_named_and_an_optional_one_left_out(world: World) -> No
     assert not (mount.host_path / "z").exists()
 
 
-def test_no_container_starts_before_every_mounted_volume_is_there(world: World) -> None:
+def test_no_container_starts_before_every_mounted_volume_is_there(world: VolumesWorld) -> None:
     pod = pod_with(Volume(name="c", config_map=ConfigMapVolumeSource(name="none")))
     init = Container(name="init", image="busybox")
     pod = Pod(metadata=pod.metadata, spec=PodSpec(
@@ -251,12 +258,12 @@ def test_no_container_starts_before_every_mounted_volume_is_there(world: World) 
     assert caught.value.reason == "PodInitializing"
 
 
-def test_a_volume_that_nobody_mounts_is_not_made(world: World) -> None:
+def test_a_volume_that_nobody_mounts_is_not_made(world: VolumesWorld) -> None:
     pod = pod_with(Volume(name="c", config_map=ConfigMapVolumeSource(name="none")), mounts=())
     assert world.mounts(pod) == ()
 
 
-def test_fields_of_the_pod_as_files(world: World) -> None:
+def test_fields_of_the_pod_as_files(world: VolumesWorld) -> None:
     items = (
         DownwardAPIVolumeFile(path="labels", field_ref=ObjectFieldSelector(field_path="metadata.labels")),
         DownwardAPIVolumeFile(path="name", field_ref=ObjectFieldSelector(field_path="metadata.name")),
@@ -286,10 +293,10 @@ def projected() -> Volume:
     return Volume(name="p", projected=ProjectedVolumeSource(sources=sources, default_mode=0o644))
 
 
-def test_a_projected_volume_joins_its_sources(world: World) -> None:
+def test_a_projected_volume_joins_its_sources(world: VolumesWorld) -> None:
     world.objects.config_maps["shop/cm"] = ConfigMap(data={"ca.crt": "CA"})
     world.objects.secrets["shop/s"] = Secret(data={"k": b"hush", "other": b"x"})
-    (mount,) = world.mounts(pod_with(projected(), group=4321 if os.geteuid() == 0 else None))
+    (mount,) = world.mounts(pod_with(projected(), group=4321 if MAY_MOUNT else None))
     texts = {name: (mount.host_path / name).read_text() for name in ("ca.crt", "s/k", "name", "token")}
     assert texts == {"ca.crt": "CA", "s/k": "hush", "name": "web", "token": "token-1"}
     (wish,) = world.objects.tokens
@@ -299,12 +306,12 @@ def test_a_projected_volume_joins_its_sources(world: World) -> None:
         UID,
         3600,
     )
-    if os.geteuid() == 0:
+    if MAY_MOUNT:
         assert mode(mount.host_path / "token") == 0o640
         assert (mount.host_path / "token").stat().st_gid == 4321
 
 
-def test_updates_reach_what_is_mounted_and_an_outage_takes_nothing(world: World) -> None:
+def test_updates_reach_what_is_mounted_and_an_outage_takes_nothing(world: VolumesWorld) -> None:
     world.objects.config_maps["shop/cm"] = ConfigMap(data={"a": "1"})
     pod = pod_with(Volume(name="c", config_map=ConfigMapVolumeSource(name="cm")))
     (mount,) = world.mounts(pod)
@@ -322,68 +329,14 @@ def test_updates_reach_what_is_mounted_and_an_outage_takes_nothing(world: World)
     assert not mount.host_path.exists()
 
 
-def test_without_an_api_server_the_fault_says_so(world: World) -> None:
+def test_without_an_api_server_the_fault_says_so(world: VolumesWorld) -> None:
     world.volumes = Volumes(world.paths)
     pod = pod_with(Volume(name="c", config_map=ConfigMapVolumeSource(name="cm")))
     assert "couldn't get configMap shop/cm: the agent has no API server" in world.fault(pod).message
 
 
-def test_other_types_are_refused_by_name(world: World) -> None:
+def test_other_types_are_refused_by_name(world: VolumesWorld) -> None:
     fault = world.fault(pod_with(Volume(name="n", nfs={"server": "s"})))
     assert 'MountVolume.SetUp failed for volume "n" : volumes of this type' in fault.message
     huge = pod_with(Volume(name="n", empty_dir=EmptyDirVolumeSource(medium="HugePages")))
     assert "medium HugePages is not supported" in world.fault(huge).message
-
-
-def test_sub_paths_and_expressions(world: World) -> None:
-    mounts = (
-        VolumeMount(name="t", mount_path="/a", sub_path="one"),
-        VolumeMount(name="t", mount_path="/b", sub_path_expr="pods/$(POD)"),
-    )
-    pod = pod_with(Volume(name="t", empty_dir=EmptyDirVolumeSource()), mounts=mounts)
-    first, second = world.mounts(pod, {"POD": "web"})
-    root = world.paths.volume(UID, "empty-dir", "t")
-    (root / "one/x").write_text("1")
-    (root / "pods/web/x").write_text("2")
-    assert ((first.host_path / "x").read_text(), (second.host_path / "x").read_text()) == ("1", "2")
-    assert world.mounts(pod, {"POD": "web"}) == (first, second)
-    assert len(volkernel.mounts_below(world.paths.root)) == (2 if os.geteuid() == 0 else 0)
-    run(world.volumes.release(pod))
-    assert volkernel.mounts_below(world.paths.root) == []
-    fault = world.fault(pod, {"POD": ""})
-    assert (fault.reason, "missing value for POD" in fault.message) == ("CreateContainerConfigError", True)
-    fault = world.fault(pod, {"POD": "../../../x"})
-    assert "must not contain '..'" in fault.message
-
-
-def test_a_sub_path_of_a_host_path_is_left_alone_at_the_end(world: World, tmp_path: Path) -> None:
-    """It is bound into the pod's directory, which is removed; what it shows is not."""
-    (tmp_path / "host/d").mkdir(parents=True)
-    (tmp_path / "host/d/file").write_text("kept")
-    mounts = (VolumeMount(name="h", mount_path="/a", sub_path="d"),)
-    source = HostPathVolumeSource(path=str(tmp_path / "host"))
-    pod = pod_with(Volume(name="h", host_path=source), mounts=mounts)
-    (mount,) = world.mounts(pod)
-    assert (mount.host_path / "file").read_text() == "kept"
-    world.paths.remove(slot_key("shop", "web"), UID, keep_definition=False)
-    assert (tmp_path / "host/d/file").read_text() == "kept"
-    assert not world.paths.pod(UID).exists()
-
-
-def test_a_sub_path_that_leads_out_is_refused_in_upstreams_words(world: World) -> None:
-    mounts = (VolumeMount(name="t", mount_path="/a", sub_path="link"),)
-    pod = pod_with(Volume(name="t", empty_dir=EmptyDirVolumeSource()), mounts=mounts)
-    root = world.paths.volume(UID, "empty-dir", "t")
-    root.mkdir(parents=True)
-    (root / "link").symlink_to("/etc")
-    fault = world.fault(pod)
-    assert fault.reason == "CreateContainerConfigError"
-    assert fault.message == (
-        'failed to prepare subPath for volumeMount "t" of container "main": it leads out of its volume'
-    )
-
-
-@pytest.mark.parametrize("name", ["../x", "a/b", "..", ""])
-def test_names_never_lead_out_of_the_pods_directory(world: World, name: str) -> None:
-    with pytest.raises(ValueError, match="cannot be a file name"):
-        world.paths.volume(UID, "empty-dir", name)

@@ -1,7 +1,7 @@
 """Objects and pods for tests of volumes: what is put in is what is read."""
 
 import asyncio
-import os
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +18,29 @@ from minikubelet.ports.objectport import (
     Service,
     TokenWish,
 )
+from minikubelet.ports.runtimeport import Mount, RuntimeFault
 from minikubelet.shell import volkernel
+from minikubelet.shell.environment import Facts
 from minikubelet.shell.podpaths import PodPaths
+from minikubelet.shell.volumes import Volumes
+from tests.running import run
 
 UID = PodUid("uid-1")
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting and changing owners takes root")
+
+
+def may_mount() -> bool:
+    """Whether this process may mount, which root in a container may not."""
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            volkernel.mount("tmpfs", Path(directory), "tmpfs", 0)
+        except PermissionError:
+            return False
+        volkernel.unmount(Path(directory))
+        return True
+
+
+MAY_MOUNT = may_mount()
+as_root = pytest.mark.skipif(not MAY_MOUNT, reason="mounting and changing owners takes root")
 
 
 class FakeObjects:
@@ -98,3 +116,28 @@ def paths_in(directory: Path) -> Iterator[PodPaths]:
     finally:
         for point in volkernel.mounts_below(directory):
             volkernel.unmount(point)
+
+
+FACTS = Facts(node_name="node-1", capacity={"cpu": "2", "memory": "8Gi"})
+
+
+async def mounts_of(volumes: Volumes, pod: Pod, env: dict[str, str] | None = None) -> tuple[Mount, ...]:
+    """The mounts of a pod's one container, its volumes set up first."""
+    return await volumes.mounts(pod, pod.spec.containers[0], await volumes.set_up(pod, FACTS), env or {})
+
+
+class VolumesWorld:
+    """Volumes on a directory of the test's own."""
+
+    def __init__(self, paths: PodPaths) -> None:
+        self.paths = paths
+        self.objects = FakeObjects()
+        self.volumes = Volumes(paths, self.objects, same_user=True)
+
+    def mounts(self, pod: Pod, env: dict[str, str] | None = None) -> tuple[Mount, ...]:
+        return run(mounts_of(self.volumes, pod, env))
+
+    def fault(self, pod: Pod, env: dict[str, str] | None = None) -> RuntimeFault:
+        with pytest.raises(RuntimeFault) as caught:
+            self.mounts(pod, env)
+        return caught.value
