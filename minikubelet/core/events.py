@@ -70,8 +70,9 @@ class PodSet(Event, tag=True, frozen=True, kw_only=True):
     """A source holds this pod: new, changed or seen again.
 
     `pod` is redacted. `hashes` are (container, hash of its full definition) pairs. For an API pod,
-    `deletion_at` is its deletionTimestamp and `deletion_grace` its grace in seconds; `origin` is the
-    manifest it came from (`web.yaml#0 sha256:…`) or the object's resourceVersion.
+    `deletion_at` is its deletionTimestamp and `deletion_grace` its grace in seconds, and `finished` tells
+    that its phase is Succeeded or Failed there; `origin` is the manifest it came from
+    (`web.yaml#0 sha256:…`) or the object's resourceVersion.
     """
 
     source: Source
@@ -82,6 +83,7 @@ class PodSet(Event, tag=True, frozen=True, kw_only=True):
     origin: str = ""
     deletion_at: int | None = None
     deletion_grace: int | None = None
+    finished: bool = False
 
 
 class PodWithdrawn(Event, tag=True, frozen=True, kw_only=True):

@@ -36,7 +36,8 @@ def classify(slot: Slot, event: PodSet | PodWithdrawn) -> Update:
         return Update.DELETE
     if known is None or not known.offered or known.pod is None:
         return Update.ADD
-    if known.pod != event.pod or known.hashes != dict(event.hashes):
+    ended_elsewhere = event.finished and known.ending is None
+    if ended_elsewhere or known.pod != event.pod or known.hashes != dict(event.hashes):
         return Update.UPDATE
     return Update.RECONCILE
 
@@ -75,7 +76,18 @@ def _set(slot: Slot, event: PodSet, now: Moment) -> Slot:
     if event.deletion_at is not None:
         grace = event.deletion_grace
         changed = lifecycle.ending(changed, Reason.POD_DELETED, now=now, remove=True, grace=grace)
+    elif event.finished and changed.ending is None:
+        changed = _over(changed, now)
     return slot.put(replace(changed, reborn=now.seq if comes_back(changed) else None))
+
+
+def _over(gen: Generation, now: Moment) -> Generation:
+    """It has come to its end without this node: evicted, or run by a life of which nothing is left.
+
+    As upstream (pkg/kubelet/pod_workers.go, UpdatePod), such a pod is stopped and never started again.
+    """
+    ending = lifecycle.new_ending(gen, Reason.POD_FINISHED, now, remove=False)
+    return replace(gen, ending=ending, stage=Stage.ENDING, over=True)
 
 
 def _withdraw(slot: Slot, event: PodWithdrawn, now: Moment) -> Slot:

@@ -134,7 +134,8 @@ def _publish(slot: Slot, node: NodeFacts, draft: Draft, before: Slot | None) -> 
     for gen in slot.generations:
         visible = gen.offered or (gen.uid == newest and gen.source is Source.FILE)
         unchanged = gen.told and any(gen is one for one in planned)
-        if unchanged or not visible or gen.pod is None:
+        known_better = gen.over and not gen.containers
+        if unchanged or not visible or gen.pod is None or known_better:
             continue
         status = project(gen, node, draft.now)
         for moment in changes_at(gen, draft.now.at):

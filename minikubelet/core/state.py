@@ -1,8 +1,7 @@
 """State: what the agent knows of each pod, folded from the events.
 
 Belongs here: the shape of knowledge and the smallest changes of it. May not be here: what an event means
-(`apply`), what follows from it (`plan`), or how it looks to Kubernetes (`project`).
-Times are microseconds since the epoch.
+(`apply`), what follows from it (`plan`), or how it looks to Kubernetes (`project`). Times are in µs.
 """
 
 from __future__ import annotations
@@ -178,7 +177,9 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     """One pod: a definition with a uid, and what has become of it.
 
     `pod` is None for a pod known from the runtime alone. `offered` tells whether a source holds it in this
-    life of the agent. `reborn` is the seq of a PodSet that asks for the same pod again while it ends.
+    life of the agent, `told` and `released` whether `published` was handed to the outbox and the deletion of
+    the API object was asked for in it. `reborn` is the seq of a PodSet that asks for the same pod again while
+    it ends. `over`: the API server said that it had ended before this node knew of an end.
     """
 
     uid: PodUid
@@ -207,9 +208,8 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     qos: str = ""
     published: PodStatus | None = None
     told: bool = False
-    """whether `published` was handed to the outbox in this life of the agent"""
     released: bool = False
-    """whether the deletion of the API object was asked for in this life of the agent"""
+    over: bool = False
 
     @property
     def alive(self) -> bool:

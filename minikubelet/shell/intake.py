@@ -95,4 +95,5 @@ def _pod_set(fact: PodOffered) -> PodSet:
         origin=fact.origin,
         deletion_at=fact.deletion_at,
         deletion_grace=fact.deletion_grace,
+        finished=fact.finished,
     )
