@@ -24,7 +24,7 @@ from minikubelet.runtimes.docker import dockernames as names
 from minikubelet.runtimes.docker import dockerview as view
 from minikubelet.runtimes.docker.dockerengine import Engine, is_gone, refused
 from minikubelet.runtimes.docker.dockerlogs import LogKeeper
-from minikubelet.runtimes.docker.dockermessages import termination_message
+from minikubelet.runtimes.lastwords import termination_message
 
 _LOOKS_AT_ONCE: Final = 8
 _CHANGES: Final = ["start", "die", "oom", "destroy"]

@@ -16,6 +16,7 @@ import msgspec
 from minikubelet.model.ids import PodUid
 from minikubelet.model.observed import ContainerPhase, ObservedContainer, ObservedSandbox
 from minikubelet.ports.runtimeport import ContainerConfig, RuntimeFault
+from minikubelet.runtimes.lastwords import termination_message
 from minikubelet.runtimes.process import shimspec
 
 SANDBOX = "sandbox.json"
@@ -57,6 +58,8 @@ class ContainerRecord(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     stop_signal: int
     log_path: str
+    termination_log: str = ""
+    falls_back: bool = False
 
 
 class ShimState(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,8 +135,17 @@ def observed_container(record: ContainerRecord, state: ShimState | None) -> Obse
         finished_at=state.finished_at if state else 0,
         exit_code=state.exit_code if state else None,
         reason=state.reason if state else "",
-        message=state.message if state else "",
+        message=_last_words(record, state) if state else "",
     )
+
+
+def _last_words(record: ContainerRecord, state: ShimState) -> str:
+    """Why it could not run, or what it left to be read once it has ended."""
+    if state.message or state.exit_code is None:
+        return state.message
+    file = Path(record.termination_log) if record.termination_log else None
+    log = Path(record.log_path) if record.falls_back and state.exit_code else None
+    return termination_message(file, log)
 
 
 def container_record(
@@ -151,6 +163,8 @@ def container_record(
         created_at=created_at,
         stop_signal=signal,
         log_path=str(config.log_path),
+        termination_log=str(config.termination_log or ""),
+        falls_back=config.fallback_to_logs,
     )
 
 

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from minikubelet.model.observed import ContainerPhase
 from minikubelet.ports.runtimeport import ContainerConfig, Mount, Runtime, RuntimeFault, SandboxConfig
@@ -222,3 +223,26 @@ async def an_exec_that_floods_is_bounded(world: DriverWorld) -> None:
         result = await asyncio.wait_for(runtime.exec_sync(container_id, flood, 60), 100)
         assert result.exit_code == 2
         assert 0 < len(result.output) < 400_000
+
+
+@contract(Ability.PROGRAMS, Ability.ROOTS)
+async def what_a_container_leaves_as_its_last_words_is_shown(world: DriverWorld) -> None:
+    """From its file; where that is empty, after a failure, from the end of its log if it is to be so."""
+    config = sandbox_of(world)
+    file = world.directory / "termination"
+    file.touch()
+    silent = world.shell("echo spoke; exit 3")
+    cases = (
+        (world.shell("echo gave up > /dev/termination-log; echo spoke; exit 3"), True, "gave up\n"),
+        (silent, True, "spoke\n"),
+        (silent, False, ""),
+        (world.shell("echo spoke"), True, ""),
+    )
+    async with connected(world.driver()) as runtime:
+        sandbox_id = await runtime.run_pod_sandbox(config)
+        for attempt, (command, falls_back, said) in enumerate(cases):
+            file.write_bytes(b"")
+            made = container_of(world, config, command, attempt=attempt)
+            spec = replace(made, termination_log=file, fallback_to_logs=falls_back)
+            container_id = await started(runtime, sandbox_id, spec)
+            assert (await exited(runtime, container_id)).message == said

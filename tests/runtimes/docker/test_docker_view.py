@@ -10,8 +10,8 @@ import pytest
 from minikubelet.model.observed import ContainerPhase
 from minikubelet.runtimes.docker.dockerexec import usage_of
 from minikubelet.runtimes.docker.dockerhost import OomFloor, floor_of
-from minikubelet.runtimes.docker.dockermessages import termination_message
 from minikubelet.runtimes.docker.dockerview import Inspected, Listed, microseconds, observed, sandbox
+from minikubelet.runtimes.lastwords import termination_message
 
 _ZERO = "0001-01-01T00:00:00Z"
 

@@ -1,7 +1,8 @@
 """The termination message of a container: from its file, else from the end of its log.
 
-Both are written by the container, so reads are bounded and follow no link. Limits are the kubelet's:
-4096 bytes of file, 2048 bytes or 80 lines of log (pkg/kubelet/kuberuntime/kuberuntime_container.go).
+Belongs here: reading either, for all drivers. May not be here: when a message is asked for. Both are written
+by the container, so reads are bounded and follow no link. Limits are the kubelet's: 4096 bytes of file, 2048
+bytes or 80 lines of log (pkg/kubelet/kuberuntime/kuberuntime_container.go).
 """
 
 from __future__ import annotations
