@@ -132,6 +132,8 @@ class Security(msgspec.Struct, frozen=True, kw_only=True):
     no_new_privileges: bool = False
     add_capabilities: tuple[str, ...] = ()
     drop_capabilities: tuple[str, ...] = ()
+    unmasked_proc: bool = False
+    """`procMount: Unmasked`: nothing of /proc and /sys is hidden or read-only"""
     seccomp: str = ""
     """"" is the engine's default; `Unconfined`, `RuntimeDefault`, or the path of a profile"""
 

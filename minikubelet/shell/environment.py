@@ -19,6 +19,7 @@ from minikubelet.model.pod import (
     Container,
     EnvVar,
     EnvVarSource,
+    FileKeySelector,
     Pod,
     ResourceFieldSelector,
     SecretKeySelector,
@@ -55,6 +56,10 @@ def names_in(text: str) -> list[str]:
     return [name for name in _REFERENCE.findall(text) if name]
 
 
+EnvFiles = Mapping[tuple[str, str], Mapping[str, str]]
+"""Variables of files, by volume and path."""
+
+
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
     """What was read for one container: texts of objects by name and key, and the service variables.
 
@@ -64,6 +69,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     config_maps: Mapping[str, Mapping[str, str]] = {}
     secrets: Mapping[str, Mapping[str, str]] = {}
     services: Mapping[str, str] = {}
+    files: EnvFiles = {}
 
     def __repr__(self) -> str:
         """Show names only."""
@@ -115,9 +121,16 @@ def _value(pod: Pod, container: Container, variable: EnvVar, facts: Facts, looke
         return _key(pod, source.config_map_key_ref, looked.config_maps, "ConfigMap")
     if source.secret_key_ref is not None:
         return _key(pod, source.secret_key_ref, looked.secrets, "Secret")
-    raise _fault(
-        f"container {container.name}: env {variable.name}: fileKeyRef is not supported by this version"
-    )
+    if source.file_key_ref is not None:
+        return _of_file(source.file_key_ref, looked)
+    raise _fault(f"container {container.name}: env {variable.name}: valueFrom names no source")
+
+
+def _of_file(ref: FileKeySelector, looked: Looked) -> str | None:
+    found = looked.files.get((ref.volume_name, ref.path), {}).get(ref.key)
+    if not found and not ref.optional:
+        raise _fault(f'environment variable key "{ref.key}" not found in file "{ref.path}"')
+    return found or None
 
 
 def _key(

@@ -24,6 +24,7 @@ from minikubelet.ports.runtimeport import (
     RuntimeFault,
     SandboxConfig,
 )
+from minikubelet.shell.envfiles import read_env_files
 from minikubelet.shell.environment import Facts, Looked, environment, expand
 from minikubelet.shell.envobjects import look_up
 from minikubelet.shell.objects import NoObjects
@@ -31,7 +32,7 @@ from minikubelet.shell.podlimits import container_resources
 from minikubelet.shell.podnames import dns_config, hosts_file, sandbox_host_name
 from minikubelet.shell.podpaths import PodPaths
 from minikubelet.shell.securitymerge import merged_security, verify_non_root
-from minikubelet.shell.volumes import Volumes
+from minikubelet.shell.volumes import Roots, Volumes
 from minikubelet.wire.containerhash import container_hash
 
 HOSTS: Final = "/etc/hosts"
@@ -119,7 +120,7 @@ class PodConfigMaker:
             self._ips[uid] = ips
         facts = self.facts(pod)
         roots = await self._volumes.set_up(pod, facts)
-        values = await self._variables(pod, container, facts)
+        values = await self._variables(pod, container, facts, roots)
         mounts = await self._volumes.mounts(pod, container, roots, values)
         security = merged_security(pod, container, self._paths)
         if self._image_user is not None and security.run_as_non_root:
@@ -166,11 +167,15 @@ class PodConfigMaker:
         capacity = {"cpu": str(node.cpus), "memory": str(node.memory)}
         return Facts(node_name=node.name, host_ips=node.ips, pod_ips=pod_ips, capacity=capacity)
 
-    async def _variables(self, pod: Pod, container: Container, facts: Facts) -> Mapping[str, str]:
+    async def _variables(
+        self, pod: Pod, container: Container, facts: Facts, roots: Roots
+    ) -> Mapping[str, str]:
         looked: Looked = await look_up(pod, container, self._objects)
+        files = await asyncio.to_thread(read_env_files, container, roots)
+        looked = msgspec.structs.replace(looked, files=files)
         if self._hide is not None:
-            hidden = (text for held in looked.secrets.values() for text in held.values())
-            self._hide(PodUid(pod.metadata.uid), hidden)
+            every = (*looked.secrets.values(), *looked.files.values())
+            self._hide(PodUid(pod.metadata.uid), (text for held in every for text in held.values()))
         return environment(pod, container, facts, looked)
 
     async def _hosts(self, pod: Pod, container: Container) -> tuple[Mount, ...]:

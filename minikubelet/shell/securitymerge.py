@@ -17,8 +17,6 @@ def merged_security(pod: Pod, container: Container, paths: PodPaths) -> Security
     """The settings of both, in the runtime's terms; raises RuntimeFault for what cannot be kept."""
     whole = pod.spec.security_context or PodSecurityContext()
     own = container.security_context or SecurityContext()
-    if own.proc_mount not in {"", "Default"}:
-        raise RuntimeFault(_CONFIG_ERROR, f"procMount {own.proc_mount} is not supported by this version")
     groups = (*((whole.fs_group,) if whole.fs_group is not None else ()), *whole.supplemental_groups)
     return Security(
         run_as_user=whole.run_as_user if own.run_as_user is None else own.run_as_user,
@@ -30,6 +28,7 @@ def merged_security(pod: Pod, container: Container, paths: PodPaths) -> Security
         no_new_privileges=own.allow_privilege_escalation is False,
         add_capabilities=own.capabilities.add if own.capabilities else (),
         drop_capabilities=own.capabilities.drop if own.capabilities else (),
+        unmasked_proc=own.proc_mount == "Unmasked",
         seccomp=_seccomp(own.seccomp_profile or whole.seccomp_profile, paths),
     )
 

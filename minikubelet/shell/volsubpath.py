@@ -44,6 +44,18 @@ def open_sub_path(volume: Path, sub_path: str) -> int:
         os.close(top)
 
 
+def open_existing(volume: Path, path: str) -> int:
+    """An O_PATH descriptor of what is in the volume at that path.
+
+    Raises SubPathFault where it leads out, OSError where it is not there.
+    """
+    top = os.open(volume, _PATH)
+    try:
+        return _beneath(top, volume, path)
+    finally:
+        os.close(top)
+
+
 def _open_or_make(top: int, volume: Path, parts: list[str]) -> int:
     made = stat.S_IMODE(os.fstat(top).st_mode)
     here = os.open(".", _PATH | os.O_DIRECTORY, dir_fd=top)

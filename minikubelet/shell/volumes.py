@@ -157,6 +157,12 @@ class Volumes:
 
     def _mount(self, pod: Pod, container: Container, number: int, root: Path, sub_path: str) -> Mount:
         mount = container.volume_mounts[number]
+        if mount.recursive_read_only == "Enabled":
+            raise RuntimeFault(
+                CONFIG_ERROR,
+                f'failed to resolve recursive read-only mode: volume "{mount.name}" requested recursive'
+                " read-only mode, but it is not supported by the runtime",
+            )
         source = next(v for v in pod.spec.volumes if v.name == mount.name)
         place = self._paths.sub_path(PodUid(pod.metadata.uid), mount.name, container.name, number)
         try:

@@ -14,16 +14,13 @@ import msgspec
 from minikubelet.model.pod import Pod
 
 _OF_CONTAINERS = (
-    "env[].valueFrom.fileKeyRef",
     "resizePolicy",
     "resources.claims",
     "restartPolicyRules",
     "securityContext.appArmorProfile",
-    "securityContext.procMount",
     "securityContext.seLinuxOptions",
     "securityContext.windowsOptions",
     "volumeDevices",
-    "volumeMounts[].recursiveReadOnly",
 )
 _VOLUMES_HONOURED = ("name", "emptyDir", "hostPath", "configMap", "secret", "downwardAPI", "projected")
 

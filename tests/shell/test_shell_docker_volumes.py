@@ -257,6 +257,29 @@ def test_variables_of_a_secret_reach_the_container_and_no_message(place: Place) 
     on_node(place, test)
 
 
+def test_variables_of_a_file_in_a_volume_are_there_once_it_was_written(place: Place) -> None:
+    async def test(node: Node) -> None:
+        ref = {"volumeName": "v", "path": "d/f", "key": "WORD", "optional": True}
+        env = [{"name": "WORD", "valueFrom": {"fileKeyRef": ref}}]
+        pod = await node.start({**mounting({"emptyDir": {}}), "env": env})
+        assert await pod.says("echo ${WORD-unset}; mkdir /v/d; echo \"WORD='said'\" > /v/d/f") == "unset"
+        await pod.restart(1)
+        assert await pod.says("echo $WORD") == "said"
+        await pod.clean_up()
+
+    on_node(place, test)
+
+
+@pytest.mark.parametrize(("proc_mount", "hidden"), [("Default", True), ("Unmasked", False)])
+def test_proc_is_masked_unless_it_is_not_to_be(place: Place, proc_mount: str, hidden: bool) -> None:
+    async def test(node: Node) -> None:
+        pod = await node.start({"securityContext": {"procMount": proc_mount}})
+        assert (await pod.says("grep -c ' /proc/' /proc/self/mountinfo") != "0") == hidden
+        await pod.clean_up()
+
+    on_node(place, test)
+
+
 @pytest.mark.parametrize(
     ("manifest", "reason", "message"),
     [
@@ -271,6 +294,13 @@ def test_variables_of_a_secret_reach_the_container_and_no_message(place: Place) 
         (
             {"securityContext": {"runAsNonRoot": True}}, "CreateContainerConfigError",
             "container has runAsNonRoot and image will run as root",
+        ),
+        (
+            mounting(
+                {"emptyDir": {}},
+                [{"name": "v", "mountPath": "/v", "readOnly": True, "recursiveReadOnly": "Enabled"}],
+            ),
+            "CreateContainerConfigError", "failed to resolve recursive read-only mode",
         ),
         ({"image": "Not/A:Valid:name"}, "InvalidImageName", "couldn't parse image name"),
         ({"image": "absent.invalid/x:1", "imagePullPolicy": "Never"}, "ErrImageNeverPull", "is not present"),

@@ -120,10 +120,25 @@ def test_an_unknown_field_is_refused_by_name() -> None:
         field_value(POD, "spec.colour", FACTS)
 
 
-def test_what_is_not_supported_is_refused_by_name() -> None:
-    source = EnvVarSource(file_key_ref=FileKeySelector(volume_name="v", path="p", key="k"))
-    container = Container(name="c", env=(EnvVar(name="X", value_from=source),))
-    with pytest.raises(RuntimeFault, match="not supported by this version") as caught:
+@pytest.mark.parametrize("optional", [True, False])
+def test_a_key_of_a_file(optional: bool) -> None:
+    def variable(name: str) -> EnvVar:
+        ref = FileKeySelector(volume_name="v", path="p", key=name, optional=optional)
+        return EnvVar(name=name, value_from=EnvVarSource(file_key_ref=ref))
+
+    looked = Looked(files={("v", "p"): {"A": "1", "EMPTY": ""}})
+    assert environment(POD, Container(name="c", env=(variable("A"),)), FACTS, looked) == {"A": "1"}
+    missing = Container(name="c", env=(variable("B"), variable("EMPTY")))
+    if optional:
+        assert environment(POD, missing, FACTS, looked) == {}
+    else:
+        with pytest.raises(RuntimeFault, match='environment variable key "B" not found in file "p"'):
+            environment(POD, missing, FACTS, looked)
+
+
+def test_a_source_that_is_none_is_refused() -> None:
+    container = Container(name="c", env=(EnvVar(name="X", value_from=EnvVarSource()),))
+    with pytest.raises(RuntimeFault, match="names no source") as caught:
         environment(POD, container, FACTS)
     assert caught.value.reason == "CreateContainerConfigError"
 

@@ -158,7 +158,9 @@ def _security(security: Security) -> dict[str, Any]:
         options.append("seccomp=unconfined")
     elif security.seccomp not in {"", "RuntimeDefault"}:
         options.append(f"seccomp={_profile(Path(security.seccomp))}")
+    unmasked: dict[str, Any] = {"MaskedPaths": [], "ReadonlyPaths": []} if security.unmasked_proc else {}
     return {
+        **unmasked,
         "Privileged": security.privileged,
         "ReadonlyRootfs": security.read_only_root,
         "CapAdd": list(security.add_capabilities),
