@@ -97,10 +97,13 @@ def path_of(base: Path, any_id: str) -> Path | None:
 
 
 def read_record(path: Path, kind: type[Record]) -> Record | None:
-    """A record from disk; None if it is not there or not whole."""
+    """A record from disk; None if it is not there or not whole.
+
+    Raises OSError where it cannot be looked: what cannot be seen must not be taken for gone.
+    """
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError):
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
         return None
 
 

@@ -7,10 +7,12 @@ a container's promises is in `processpolicy`.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import structlog
 
@@ -37,6 +39,23 @@ _PATIENCE = 20.0
 _POLL = 0.01
 
 log = structlog.get_logger(__name__)
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _told(call: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """A call of the port that tells of a disk or system that refuses as of any other fault."""
+
+    @functools.wraps(call)
+    async def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await call(*args, **kwargs)
+        except OSError as error:
+            raise RuntimeFault("FailedOnDisk", str(error)) from error
+
+    return wrapped
 
 
 class ProcessRuntime:
@@ -70,6 +89,7 @@ class ProcessRuntime:
         self._watches.close()
         self._hints.close()
 
+    @_told
     async def run_pod_sandbox(self, config: SandboxConfig) -> str:
         """Record a sandbox; there is no process behind it."""
         sandbox_id = await asyncio.to_thread(self._store.make_sandbox, config)
@@ -80,6 +100,7 @@ class ProcessRuntime:
         self._hints.hint(config.uid)
         return sandbox_id
 
+    @_told
     async def stop_pod_sandbox(self, sandbox_id: str) -> None:
         """Kill the sandbox's containers and mark it as not ready."""
         record = await asyncio.to_thread(self._store.sandbox, sandbox_id)
@@ -87,11 +108,13 @@ class ProcessRuntime:
             return
         await asyncio.to_thread(self._store.mark_stopped, record)
         containers = await asyncio.to_thread(self._store.containers_of, record)
-        async with asyncio.TaskGroup() as group:
-            for each in containers:
-                group.create_task(self.stop_container(each.id, 0))
+        stops = (self.stop_container(each.id, 0) for each in containers)
+        for outcome in await asyncio.gather(*stops, return_exceptions=True):
+            if outcome is not None:
+                raise outcome
         self._hints.hint(record.uid)
 
+    @_told
     async def remove_pod_sandbox(self, sandbox_id: str) -> None:
         """Remove containers first and the sandbox last, so that a crash in between shows what is left."""
         record = await asyncio.to_thread(self._store.sandbox, sandbox_id)
@@ -104,6 +127,7 @@ class ProcessRuntime:
         await asyncio.to_thread(self._store.remove, path)
         self._hints.hint(record.uid)
 
+    @_told
     async def create_container(self, sandbox_id: str, config: ContainerConfig) -> str:
         """Lay out a container's directory; nothing runs yet."""
         container_id = await asyncio.to_thread(self._store.make_container, sandbox_id, config)
@@ -116,6 +140,7 @@ class ProcessRuntime:
         self._hints.hint(config.uid)
         return container_id
 
+    @_told
     async def start_container(self, container_id: str) -> None:
         """Start the supervisor, which starts the container; a fault with 126, 127 or 128 if it cannot."""
         record, path, report = await asyncio.to_thread(self._start, container_id)
@@ -125,6 +150,7 @@ class ProcessRuntime:
         self._watches.watch(container_id, path)
         self._hints.hint(record.uid)
 
+    @_told
     async def stop_container(self, container_id: str, grace_seconds: float) -> None:
         """Have the supervisor signal the process group and kill it after the grace period."""
         record, path = await asyncio.to_thread(self._find, container_id)
@@ -141,6 +167,7 @@ class ProcessRuntime:
                 await asyncio.to_thread(self._force, path)
         await asyncio.to_thread(self._store.look, container_id)
 
+    @_told
     async def remove_container(self, container_id: str) -> None:
         """Kill a container that runs, then remove its directory; its log stays."""
         record, path = await asyncio.to_thread(self._find, container_id)
@@ -150,6 +177,7 @@ class ProcessRuntime:
         await asyncio.to_thread(self._store.remove, path)
         self._hints.hint(record.uid)
 
+    @_told
     async def list_pods(self, uid: PodUid | None = None) -> Sequence[ObservedPod]:
         """What the directory shows; everything that runs is watched from now on."""
         pods = await asyncio.to_thread(self._store.pods, uid)
@@ -160,6 +188,7 @@ class ProcessRuntime:
                     self._watches.watch(container.id, path)
         return pods
 
+    @_told
     async def container_status(self, container_id: str) -> ObservedContainer | None:
         """One container."""
         return await asyncio.to_thread(self._store.look, container_id)
@@ -168,6 +197,7 @@ class ProcessRuntime:
         """Hints at once when a supervisor ends, and after each change made through this driver."""
         return self._hints.listen()
 
+    @_told
     async def exec_sync(
         self, container_id: str, command: Sequence[str], timeout_seconds: float
     ) -> ExecResult:
@@ -199,6 +229,7 @@ class ProcessRuntime:
     async def remove_image(self, image: str) -> None:
         """Nothing is there to remove."""
 
+    @_told
     async def container_stats(self, container_id: str) -> Mapping[str, int]:
         """Sums over all processes below the supervisor."""
         path = self._store.directory(container_id)

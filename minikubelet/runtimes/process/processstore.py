@@ -190,7 +190,7 @@ def _places(pod: Path) -> list[Path]:
     """The directories of a pod in order of names; none when it has just been removed."""
     try:
         return sorted(pod.iterdir())
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

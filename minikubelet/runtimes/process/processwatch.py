@@ -6,6 +6,7 @@ Belongs here: FIFOs held open to see their other end close, and the queue of hin
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -20,12 +21,15 @@ EVERYTHING = PodUid("")
 def open_control(directory: Path) -> int | None:
     """A supervisor's FIFO for writing; None when nobody reads it: then there is no supervisor.
 
-    This cannot be fooled by a reused pid, as asking for a process could.
+    This cannot be fooled by a reused pid, as asking for a process could. Raises OSError where it cannot be
+    told, as when too many files are open: a container taken for lost is killed.
     """
     try:
         return os.open(directory / shimspec.CONTROL, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno in (errno.ENXIO, errno.ENOENT, errno.ENOTDIR):
+            return None
+        raise
 
 
 def supervised(directory: Path) -> bool:
