@@ -12,6 +12,7 @@ import msgspec
 from minikubelet.agent.agentplan import AgentPlan
 from minikubelet.core.reducer import Reducer
 from minikubelet.core.state import Generation
+from minikubelet.model.ids import slot_key
 from minikubelet.ports.journalport import Journal
 from minikubelet.ports.outboxport import Outbox
 from minikubelet.ports.runtimeport import Runtime
@@ -67,6 +68,11 @@ class AgentView:
             _shown(gen) for slot in self._reducer.snapshot().slots for gen in slot.generations if gen.pod
         ]
         return {"apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": items}
+
+    def named(self, namespace: str, name: str) -> list[dict[str, Any]]:
+        """The pods of that name, the newest first."""
+        slot = self._reducer.slots.get(slot_key(namespace, name))
+        return [_shown(gen) for gen in reversed(slot.generations if slot else ()) if gen.pod]
 
     def manifests(self) -> list[dict[str, Any]]:
         """The verdicts over the manifest files."""

@@ -19,11 +19,10 @@ from minikubelet.agent.agentlogging import configure_logging, unfailing
 from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream, make_plan
 from minikubelet.agent.assembly import History, Parts, assemble, left_behind, open_history
 from minikubelet.agent.livetable import LiveTable
-from minikubelet.agent.locallogs import log_handler
+from minikubelet.agent.nodewiring import serve_node
 from minikubelet.agent.reports import Reports
 from minikubelet.agent.runtimechoice import choose_runtime
 from minikubelet.agent.upstream import reach_api
-from minikubelet.apiclient.apirequests import ApiClient
 from minikubelet.nodeapi.localapi import serve_local
 from minikubelet.ports.runtimeport import Runtime, RuntimeFault
 from minikubelet.shell.podpaths import PodPaths
@@ -59,22 +58,24 @@ async def _live(plan: AgentPlan) -> int:
     async with contextlib.AsyncExitStack() as stack:
         history = open_history(plan, clock)
         stack.push_async_callback(history.journal.close)
-        runtime, why = choose_runtime(plan, clock, before=history.runtime)
+        choice = choose_runtime(plan, clock, before=history.runtime)
+        runtime = choice.runtime
         stack.push_async_callback(runtime.aclose)
         await _connect(runtime)
-        _log.info("runtime chosen", runtime=runtime.info.name, version=runtime.info.version, why=why)
+        _log.info("runtime chosen", runtime=runtime.info.name, version=runtime.info.version, why=choice.why)
         for sentence in left_behind(plan, history, runtime.info.name):
             _log.warning(sentence)
         vault = Vault(PodPaths(plan.places.root, plan.places.logs))
         vault.load()
-        client = await stack.enter_async_context(reach_api(plan, log_handler(vault.paths, history.reducer)))
-        reports = Reports(plan, client, vault, clock)
+        reached = await stack.enter_async_context(reach_api(plan))
+        reports = Reports(plan, reached.client, vault, clock)
         parts = assemble(plan, history, runtime, reports, vault, clock=clock)
         stack.callback(parts.timers.cancel_all)
         stack.push_async_callback(parts.handlers.aclose)
         await stack.enter_async_context(_local(plan, parts))
+        node = await stack.enter_async_context(serve_node(plan, parts.view, choice, reached))
         _announce(plan, history)
-        await _until(stopping, _tasks(plan, parts, reports, client, vault))
+        await _until(stopping, _tasks(plan, parts, reports, node.port, vault))
     _log.info("stopped; containers go on")
     return 0
 
@@ -133,7 +134,7 @@ def _announce(plan: AgentPlan, history: History) -> None:
 
 
 def _tasks(
-    plan: AgentPlan, parts: Parts, reports: Reports, client: ApiClient | None, vault: Vault
+    plan: AgentPlan, parts: Parts, reports: Reports, port: int, vault: Vault
 ) -> list[Coroutine[object, object, None]]:
     tasks: list[Coroutine[object, object, None]] = [
         parts.loop.run(),
@@ -142,7 +143,7 @@ def _tasks(
         parts.prober.run(),
         parts.hooks.run(),
         *parts.making.tasks(),
-        *reports.tasks(parts.health),
+        *reports.tasks(parts.health, port),
     ]
     if plan.places.manifests is not None:
         settings = plan.settings
@@ -155,10 +156,10 @@ def _tasks(
             first_seen=vault.first_seen(),
         )
         tasks.append(files.run(parts.intake))
-    if client is not None:
+    if reports.client is not None:
         outbox = reports.outbox
         source = ApiSource(
-            client,
+            reports.client,
             plan.node_name,
             status_seen=outbox.status_seen,
             reachable=outbox.upstream_reachable,

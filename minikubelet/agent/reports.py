@@ -14,6 +14,7 @@ from minikubelet.apiclient.apirequests import ApiClient
 from minikubelet.core.commands import Decision
 from minikubelet.core.events import AnyEvent
 from minikubelet.model.ids import PodUid, SlotKey
+from minikubelet.nodeapi.nodeserver import DECLARED_FEATURES
 from minikubelet.ports.clockport import Clock
 from minikubelet.ports.outboxport import Outbox
 from minikubelet.reporting.eventrecorder import EventRecorder
@@ -48,10 +49,10 @@ class Reports:
             self.seen, self.warn = events.seen, events.warn
             self._running += [outbox.run, recorder.run]
 
-    def tasks(self, health: Health) -> list[Coroutine[object, object, None]]:
-        """What has to run until cancelled; the node is told of as `health` says."""
+    def tasks(self, health: Health, port: int) -> list[Coroutine[object, object, None]]:
+        """What has to run until cancelled; the node is told of as `health` says, its API is at `port`."""
         if self.client is not None:
-            registrar = self._registrar = self._node(self.client, health)
+            registrar = self._registrar = self._node(self.client, health, port)
             lease = NodeLease(
                 self.client,
                 self._plan.node_name,
@@ -62,9 +63,15 @@ class Reports:
             self._running += [registrar.run, lease.run]
         return [start() for start in self._running]
 
-    def _node(self, client: ApiClient, health: Health) -> NodeRegistrar:
+    def _node(self, client: ApiClient, health: Health, port: int) -> NodeRegistrar:
         kubelet = self._plan.settings.kubelet
-        setup = NodeSetup(name=self._plan.node_name, ip=self._plan.node_ips[0], max_pods=kubelet.max_pods)
+        setup = NodeSetup(
+            name=self._plan.node_name,
+            ip=self._plan.node_ips[0],
+            max_pods=kubelet.max_pods,
+            port=port,
+            declared_features=DECLARED_FEATURES,
+        )
         return NodeRegistrar(
             client,
             setup,

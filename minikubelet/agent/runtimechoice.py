@@ -15,15 +15,17 @@ from urllib.parse import urlsplit
 from minikubelet.agent.agentplan import AgentPlan, StartFault
 from minikubelet.ports.clockport import Clock
 from minikubelet.ports.runtimeport import Runtime
+from minikubelet.ports.streamport import StreamRuntime
 
 DOCKER_SOCKET = Path("/var/run/docker.sock")
 
 
 class Choice(NamedTuple):
-    """The driver, and why it was chosen."""
+    """The driver, why it was chosen, and its streams if it has any."""
 
     runtime: Runtime
     why: str
+    streams: StreamRuntime | None = None
 
 
 def choose_runtime(plan: AgentPlan, clock: Clock, before: str = "") -> Choice:
@@ -34,11 +36,11 @@ def choose_runtime(plan: AgentPlan, clock: Clock, before: str = "") -> Choice:
     """
     if not plan.endpoint:
         if _answers(DOCKER_SOCKET):
-            return Choice(_docker(plan, f"unix://{DOCKER_SOCKET}"), f"its socket {DOCKER_SOCKET} answers")
+            return _docker(plan, f"unix://{DOCKER_SOCKET}", f"its socket {DOCKER_SOCKET} answers")
         if before == "docker":
             why = f"pods of this node are there, though no Docker answers at {DOCKER_SOCKET} now"
-            return Choice(_docker(plan, f"unix://{DOCKER_SOCKET}"), why)
-        return Choice(_process(plan), f"no Docker answers at {DOCKER_SOCKET}")
+            return _docker(plan, f"unix://{DOCKER_SOCKET}", why)
+        return _process(plan, f"no Docker answers at {DOCKER_SOCKET}")
     try:
         parts = urlsplit(plan.endpoint)
     except ValueError as error:
@@ -48,9 +50,9 @@ def choose_runtime(plan: AgentPlan, clock: Clock, before: str = "") -> Choice:
         case "docker":
             path = parts.path or str(DOCKER_SOCKET)
             host = f"tcp://{parts.netloc}" if parts.netloc else f"unix://{path}"
-            return Choice(_docker(plan, host), why)
+            return _docker(plan, host, why)
         case "process":
-            return Choice(_process(plan), why)
+            return _process(plan, why)
         case "simulated":
             return Choice(_simulated(plan.endpoint, clock), why)
         case "unix":
@@ -73,17 +75,21 @@ def _answers(path: Path) -> bool:
     return False
 
 
-def _docker(plan: AgentPlan, host: str) -> Runtime:
+def _docker(plan: AgentPlan, host: str, why: str) -> Choice:
     from minikubelet.runtimes.docker.dockerruntime import DockerRuntime  # noqa: PLC0415 - only when chosen
+    from minikubelet.runtimes.docker.dockerstreams import DockerStreams  # noqa: PLC0415 - as above
 
     pause = plan.settings.agent.pause_image or None
-    return DockerRuntime(host, node=plan.node_name, state_dir=plan.places.root, pause_image=pause)
+    runtime = DockerRuntime(host, node=plan.node_name, state_dir=plan.places.root, pause_image=pause)
+    return Choice(runtime, why, DockerStreams(host))
 
 
-def _process(plan: AgentPlan) -> Runtime:
+def _process(plan: AgentPlan, why: str) -> Choice:
     from minikubelet.runtimes.process.processruntime import ProcessRuntime  # noqa: PLC0415 - only when chosen
+    from minikubelet.runtimes.process.processstreams import ProcessStreams  # noqa: PLC0415 - as above
 
-    return ProcessRuntime(plan.places.root, node=plan.node_name, ip=plan.node_ips[0])
+    runtime = ProcessRuntime(plan.places.root, node=plan.node_name, ip=plan.node_ips[0])
+    return Choice(runtime, why, ProcessStreams(plan.places.root, node=plan.node_name))
 
 
 def _simulated(endpoint: str, clock: Clock) -> Runtime:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import minikubelet
 from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream
@@ -19,7 +20,7 @@ from minikubelet.core.commands import UpstreamCommand
 from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.ports.apiport import JsonObject
 from minikubelet.ports.outboxport import OutboxStats
-from minikubelet.stubapi.stubserver import LogHandler, StubServer
+from minikubelet.stubapi.stubserver import StubServer
 
 
 class NoUpstream:
@@ -49,32 +50,38 @@ class NoUpstream:
         return True
 
 
+class Reached(NamedTuple):
+    """A client of the API server, None without one; the server itself where it is the embedded one."""
+
+    client: ApiClient | None = None
+    stub: StubServer | None = None
+
+
 @asynccontextmanager
-async def reach_api(plan: AgentPlan, log_handler: LogHandler) -> AsyncIterator[ApiClient | None]:
+async def reach_api(plan: AgentPlan) -> AsyncIterator[Reached]:
     """A client of the plan's API server, the embedded one started first; raises StartFault."""
     match plan.upstream:
         case Upstream.NONE:
-            yield None
+            yield Reached()
         case Upstream.JOINED:
             async with _client(plan.kubeconfig or plan.places.kubeconfig) as client:
-                yield client
+                yield Reached(client)
         case Upstream.EMBEDDED:
-            server = await _embedded(plan, log_handler)
+            server = await _embedded(plan)
             try:
                 async with _client(plan.places.kubeconfig) as client:
-                    yield client
+                    yield Reached(client, server)
             finally:
                 await server.stop()
 
 
-async def _embedded(plan: AgentPlan, log_handler: LogHandler) -> StubServer:
+async def _embedded(plan: AgentPlan) -> StubServer:
     settings = plan.settings.agent.api_server
     server = StubServer(
         plan.places.stub,
         host=settings.address,
         port=settings.port,
         default_node=plan.node_name,
-        log_handler=log_handler,
     )
     try:
         await server.start()

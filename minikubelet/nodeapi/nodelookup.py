@@ -114,7 +114,7 @@ class Lookup:
             if shown.get("name") == container:
                 restarts = shown.get("restartCount", 0)
                 state, last = shown.get("state") or {}, shown.get("lastState") or {}
-                ended = bool(state.get("terminated") or last.get("terminated"))
+                ended = "terminated" in state or "terminated" in last
                 return restarts > attempt or (restarts == attempt and "running" not in state and ended)
         return False
 

@@ -1,0 +1,65 @@
+"""The node's own API in the life of an agent: which streams, which API server, and who is told of it.
+
+Belongs here: wiring, and faults of the start in words. May not be here: what the API serves (`nodeapi`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+
+from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream
+from minikubelet.agent.agentview import AgentView
+from minikubelet.agent.runtimechoice import Choice
+from minikubelet.agent.upstream import Reached
+from minikubelet.model.settings import KubeletSettings
+from minikubelet.nodeapi.nodecerts import CertificateFault
+from minikubelet.nodeapi.nodeserver import NodeApiSetup, ServedNode, serve_node_api
+from minikubelet.stubapi.stubproxy import NodeLink
+
+_REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound to
+
+_log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def serve_node(
+    plan: AgentPlan, view: AgentView, choice: Choice, reached: Reached
+) -> AsyncIterator[ServedNode]:
+    """Serve the node API for as long as the block runs; raises StartFault.
+
+    A default port that is busy is no reason not to start: the Node says which one it is.
+    """
+    kubelet = plan.settings.kubelet
+    setup = NodeApiSetup(
+        node_name=plan.node_name,
+        node_ips=plan.node_ips,
+        directory=plan.places.root / "pki",
+        logs=plan.places.logs,
+        kubelet=kubelet,
+        any_port=kubelet.port == KubeletSettings().port,
+    )
+    # The embedded API server has no reviews to ask for: it calls with a token of its own.
+    api = reached.client if plan.upstream is Upstream.JOINED else None
+    async with AsyncExitStack() as stack:
+        if choice.streams is not None:
+            stack.push_async_callback(choice.streams.aclose)
+        try:
+            node = await stack.enter_async_context(
+                serve_node_api(setup, view, choice.runtime, choice.streams, api=api)
+            )
+        except CertificateFault as fault:
+            raise StartFault(str(fault)) from fault
+        except OSError as error:
+            raise StartFault(
+                f"the node API cannot listen on {kubelet.address}:{kubelet.port}: {error}; "
+                "set address and port in the configuration file"
+            ) from error
+        _log.info("node API", address=node.address, port=node.port)
+        if reached.stub is not None:
+            host = _REACHED_AT.get(node.address, node.address)
+            reached.stub.nodes.add(plan.node_name, NodeLink(host, node.port, node.token, node.client_context))
+            stack.callback(reached.stub.nodes.remove, plan.node_name)
+        yield node
