@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MOST_TEXT = 300
+MOST_RETRY_AFTER_SECONDS = 30.0
+"""No server or proxy may silence a node for longer: its lease of 40 seconds would run out."""
 
 
 class KubeconfigError(Exception):
@@ -110,7 +112,7 @@ def error_from_status(
         retry_after = float(seconds)
     reason = str(body.get("reason") or "") or _reason_of(status)
     message = str(body.get("message") or "") or f"the API server answered {reason}"
-    return ApiError(status, reason, message, details, retry_after)
+    return ApiError(status, reason, message, details, _bounded(retry_after))
 
 
 def error_from_answer(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
@@ -124,7 +126,8 @@ def error_from_answer(status: int, headers: Mapping[str, str], body: bytes) -> A
         return error_from_status(decoded, status=status, retry_after=retry_after)
     text = " ".join(body[: 4 * _MOST_TEXT].decode("utf-8", "replace").split())[:_MOST_TEXT]
     reason = _reason_of(status)
-    return ApiError(status, reason, text or f"the API server answered {reason}", None, retry_after)
+    message = text or f"the API server answered {reason}"
+    return ApiError(status, reason, message, None, _bounded(retry_after))
 
 
 def _reason_of(status: int) -> str:
@@ -132,6 +135,10 @@ def _reason_of(status: int) -> str:
         return HTTPStatus(status).phrase.title().replace(" ", "").replace("-", "")
     except ValueError:
         return "Unknown"
+
+
+def _bounded(retry_after: float | None) -> float | None:
+    return None if retry_after is None else min(retry_after, MOST_RETRY_AFTER_SECONDS)
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -14,7 +14,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from minikubelet.apiclient.apibackoff import Backoff, BackoffPolicy
-from minikubelet.apiclient.apierrors import ApiError, ApiUnreachable, error_from_status
+from minikubelet.apiclient.apierrors import (
+    MOST_RETRY_AFTER_SECONDS,
+    ApiError,
+    ApiUnreachable,
+    error_from_status,
+)
 from minikubelet.apiclient.apiframes import LineSplitter, decode_json
 from minikubelet.ports.apiport import (
     Bookmark,
@@ -31,7 +36,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
 _FAILURES_BEFORE_RELIST = 3
-_MOST_RETRY_AFTER_SECONDS = 120.0
 
 
 class ByteStream(Protocol):
@@ -231,7 +235,7 @@ class _Follower:
             progress, self._version = self._progress, None
             if progress:
                 return None
-        return self._after_failure(str(error), min(error.retry_after or 0.0, _MOST_RETRY_AFTER_SECONDS))
+        return self._after_failure(str(error), min(error.retry_after or 0.0, MOST_RETRY_AFTER_SECONDS))
 
     def _after_failure(self, reason: str, at_least: float = 0.0) -> Disconnected:
         self._failures += 1

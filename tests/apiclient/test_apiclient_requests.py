@@ -186,6 +186,9 @@ def test_the_wait_a_server_asks_for_is_surfaced(tmp_path: Path) -> None:
     detail = {"kind": "Status", "details": {"retryAfterSeconds": 3}}
     assert refusal(tmp_path, refusing(429, detail)).retry_after == 3.0
     assert refusal(tmp_path, refusing(429, "x", **{"Retry-After": "soon"})).retry_after is None
+    assert refusal(tmp_path, refusing(503, "x", **{"Retry-After": "86400"})).retry_after == 30.0
+    silencing = {"kind": "Status", "details": {"retryAfterSeconds": 86_400}}
+    assert refusal(tmp_path, refusing(429, silencing)).retry_after == 30.0
 
 
 def test_a_page_of_html_becomes_a_short_message(tmp_path: Path) -> None:
