@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
-from datetime import UTC, datetime
 from http import HTTPStatus
 from random import Random
 from typing import Any, Final
@@ -17,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from minikubelet.apiclient.apierrors import ApiError, ApiUnreachable
+from minikubelet.model.status import rfc3339
 from minikubelet.ports.apiport import (
     Changed,
     ChangeType,
@@ -60,6 +60,7 @@ class SimApi:
         self._random = Random(f"{seed} api")  # noqa: S311 - no secret
         self._changed = asyncio.Event()
         self._epoch = 0
+        self._restored = 0
 
     # ── what users and other components do ──
 
@@ -96,7 +97,7 @@ class SimApi:
             return
         meta["deletionGracePeriodSeconds"] = grace
         at = (self._now() // 1_000_000) + grace
-        meta["deletionTimestamp"] = _spell(at)
+        meta["deletionTimestamp"] = rfc3339(at * 1_000_000)
         self.put(key, {**pod, "metadata": meta}, fresh=False)
 
     def lose_state(self, random: Random) -> None:
@@ -105,6 +106,7 @@ class SimApi:
             if random.random() < 1 / 2:
                 del self.pods[key]
         self._changes.clear()
+        self._restored += 1
         self.version = max(1, self.version - random.randrange(60))
         self.break_watches()
 
@@ -186,14 +188,16 @@ class SimApi:
 
     async def list_watch(self) -> AsyncGenerator[WatchItem, None]:
         """Every object, then every change, for ever."""
-        position = -1
+        position, restored = -1, self._restored
         while True:
             if not self.up:
                 yield Disconnected("the simulated API server does not answer", 1.0)
                 await asyncio.sleep(1.0)
                 continue
             await asyncio.sleep(self.faults.latency + self.slow)
-            if position < 0:
+            # A server behind the versions it gave out says so, and only a new list helps.
+            if position < 0 or restored != self._restored:
+                restored = self._restored
                 items = tuple(self.pods[key] for key in sorted(self.pods))
                 position = self.version
                 self.shown(None, items)
@@ -293,7 +297,3 @@ def merged(before: Any, patch: JsonObject) -> JsonObject:
         else:
             status[key] = value
     return status
-
-
-def _spell(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

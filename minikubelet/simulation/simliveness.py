@@ -97,11 +97,14 @@ def _reported(wanted: Wanted, running: list[Instance], status: JsonObject) -> It
 def _job(world: World, wanted: Wanted, running: list[Instance], status: JsonObject | None) -> Iterator[str]:
     """A pod that may come to its end: it has, or its containers run."""
     told = status.get("phase") if status is not None else None
+    deadline = wanted.pod.spec.active_deadline_seconds is not None
     if told in _OVER:
         if running:
             yield f"{wanted.slot} is told to be {told} and {running[0].id} runs"
+        if told == "Failed" and wanted.policy() != "Never" and not deadline:
+            yield f"{wanted.slot} is told to have failed under {wanted.policy()}"
         return
-    if wanted.pod.spec.active_deadline_seconds is not None:
+    if deadline:
         yield f"{wanted.slot} has a deadline and is told to be {told}"
         return
     for container in wanted.pod.spec.containers:
@@ -111,6 +114,8 @@ def _job(world: World, wanted: Wanted, running: list[Instance], status: JsonObje
             if (each.uid, each.name) == (wanted.uid, container.name) and each.started_at
         ]
         last = made[-1] if made else None
+        if last is not None and last.running and last.hash != wanted.hashes[container.name]:
+            yield f"{wanted.slot} {container.name} runs by an older definition"
         if last is None or not (last.running or (last.ended_at and last.exit_code == 0)):
             yield f"{wanted.slot} {container.name} neither runs nor has ended well"
     programs = [world.engine.containers[each.id] for each in running]

@@ -51,15 +51,15 @@ class Restarts:
     def _lifetime(self, instance: Instance, wanted: Wanted) -> list[Instance]:
         """The earlier instances of a container since it was last not wanted, or forgotten."""
         since = max(wanted.unwanted_at, self.amnesia_at)
-        found = [
-            each
+        # Of an attempt that was made twice, since the answer to the first was lost, the last counts.
+        found = {
+            each.attempt: each
             for each in self._engine.instances()
             if (each.uid, each.name) == (instance.uid, instance.name)
-            and each is not instance
+            and each.attempt != instance.attempt
             and each.started_at > since
-            and each.id != instance.id
-        ]
-        return sorted(found, key=lambda each: each.started_at)
+        }
+        return sorted(found.values(), key=lambda each: each.started_at)
 
     def _backed_off(self, instance: Instance, history: list[Instance]) -> None:
         """10 s before the second restart, then twice as long each time, at most five minutes."""

@@ -92,9 +92,11 @@ class LifeRuntime(SimulatedRuntime):
         return await self._outlive(super().pull_image(image, auth))
 
     async def list_pods(self, uid: PodUid | None = None) -> Sequence[ObservedPod]:
-        """What exists now."""
+        """What exists now, or did when the call was made: an answer may be on its way for long."""
         self._watched.settle()
-        return await super().list_pods(uid)
+        before = self._watched.pods(NODE, uid)
+        now = await super().list_pods(uid)
+        return before if self._random.random() < 1 / 2 else now
 
     async def _count(self, call: Coroutine[Any, Any, _T]) -> _T:
         self._watched.under_way += 1

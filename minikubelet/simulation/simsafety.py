@@ -21,7 +21,7 @@ from minikubelet.core.commands import (
     StopContainer,
     WakeAt,
 )
-from minikubelet.core.events import AnyEvent
+from minikubelet.core.events import AnyEvent, NodeEvent
 from minikubelet.model.ids import PodUid, Source
 from minikubelet.ports.runtimeport import SandboxConfig
 from minikubelet.ports.sourceport import SourceFact, SourceListed
@@ -35,15 +35,6 @@ LATE: Final = 10 * SECOND
 """how long a fact may be on its way from a source to a decision"""
 GRACE_SLACK: Final = SECOND
 _MARK: Final = re.compile(rb'\{"m":\d+,"s":(\d+)\}')
-_ENDS: Final = (
-    Reason.POD_REPLACED,
-    Reason.POD_REMOVED,
-    Reason.POD_DELETED,
-    Reason.POD_UNKNOWN,
-    Reason.POD_FINISHED,
-    Reason.DEADLINE_EXCEEDED,
-    Reason.GRACE_SHORTENED,
-)
 
 
 class Safety(Judge):
@@ -79,7 +70,7 @@ class Safety(Judge):
         self.durable = agent.journal.next_seq - 1
         self._seqs.clear()
 
-    def took(self, _agent: AgentLife, seq: int, event: AnyEvent, decisions: list[Decision]) -> None:
+    def took(self, agent: AgentLife, seq: int, event: AnyEvent, decisions: list[Decision]) -> None:
         """Note which record each decision is in, and when each end began; no bug goes by as a failure."""
         if getattr(event, "reason", "") == "InternalError":
             self._fail("no-bug", str(getattr(event, "message", "")))
@@ -87,9 +78,11 @@ class Safety(Judge):
             command = decision.command
             self._seqs[id(command)] = number
             if isinstance(command, StopContainer):
-                begun = self._ending if command.reason in _ENDS else {}
-                begun.setdefault(command.uid, self._now())
                 self._stopping.setdefault(command.container_id, self._now())
+        slot = None if isinstance(event, NodeEvent) else agent.reducer.slots.get(event.slot)
+        for gen in slot.generations if slot is not None else ():
+            if gen.ending is not None:
+                self._ending.setdefault(gen.uid, self._now())
 
     def told(self, agent: AgentLife, fact: SourceFact) -> None:
         """Note which sources were listed in this life."""
@@ -125,7 +118,9 @@ class Safety(Judge):
         if wanted is None:
             return
         gone = wanted.gone_since
-        if gone != NEVER and self._now() - gone > LATE:
+        # What was not written down, since the disk refused, nobody knows of after a restart.
+        forgotten = gone <= self.restarts.amnesia_at
+        if gone != NEVER and self._now() - gone > LATE and not forgotten:
             ago = (self._now() - gone) // SECOND
             self._fail("unwanted-start", f"{what} for {wanted.slot} {uid}, which nobody wants since {ago} s")
 
@@ -179,7 +174,7 @@ class Safety(Judge):
             self.restarts.judge(instance, wanted)
 
     def stop(self, instance: Instance, grace: float) -> None:
-        """A running container is ended only for a cause, and gets its grace period."""
+        """A running container is ended for a cause only, and has its grace from when that was decided."""
         cause = self._cause(instance)
         if not cause:
             self._fail("uncaused-kill", f"{instance.id} is stopped, and nothing asked for that")

@@ -124,8 +124,8 @@ def scenario(seed: int, *, duration: float, pods: int, faults: tuple[str, ...]) 
     """The scenario of a seed; `faults` are names of GROUPS."""
     random = Random(f"{seed} scenario")  # noqa: S311 - no secret
     weights = {kind: weight for name in faults for kind, weight in GROUPS[name].items()}
-    actions = list(_first(random, pods))
-    count = int(duration / random.choice((1, 2, 4))) if weights else 0
+    actions = _first(random, pods, api="pods" in faults)
+    count = int(duration * random.choice((0.5, 1, 3))) if weights else 0
     # Bursts: what happens within milliseconds of another thing finds other races than what happens alone.
     at = 0
     for _ in range(count):
@@ -146,12 +146,12 @@ def scenario(seed: int, *, duration: float, pods: int, faults: tuple[str, ...]) 
     )
 
 
-def _first(random: Random, pods: int) -> list[Action]:
+def _first(random: Random, pods: int, *, api: bool) -> list[Action]:
     """What is there when the agent starts."""
-    count = random.randint(1, pods)
-    return [
-        Action(0, Kind.FILE_PUT, f"s{n}", random.randrange(4), random.randrange(16)) for n in range(count)
-    ]
+    names = [(Kind.FILE_PUT, f"s{number}") for number in range(random.randint(1, pods))]
+    if api:
+        names += [(Kind.API_PUT, f"a{number}") for number in range(random.randint(0, pods - 1))]
+    return [Action(0, kind, name, random.randrange(4), random.randrange(16)) for kind, name in names]
 
 
 def _action(random: Random, kind: Kind, at: int, pods: int) -> Action:

@@ -153,9 +153,9 @@ class World:
         seq, body = agent.reducer.seq, agent.reducer.snapshot()
         closing = inside(agent.life, agent.journal.close())
         await asyncio.wait([closing])
-        degraded = agent.journal.health.degraded
+        degraded, killed = agent.journal.health.degraded, agent.disk.over
         await self.kill(down=down)
-        if not degraded and closing.exception() is None:
+        if not degraded and not killed and closing.exception() is None:
             self._same_state(seq, body)
 
     def _same_state(self, seq: int, body: Any) -> None:

@@ -104,6 +104,8 @@ class SimulatedEngine:
     sandboxes: dict[str, Sandbox] = field(default_factory=dict)
     containers: dict[str, Container] = field(default_factory=dict)
     listeners: list[Callable[[PodUid], None]] = field(default_factory=list)
+    made: dict[str, int] = field(default_factory=dict)
+    """how many containers were made under each name"""
 
     def settle(self) -> None:
         """Let everything happen that was to happen until now."""
@@ -153,9 +155,14 @@ class SimulatedEngine:
             raise RuntimeFault("CreateContainerError", f"sandbox {sandbox_id} of {config.name} is not ready")
         if config.image not in self.images:
             raise RuntimeFault("CreateContainerError", f"image {config.image} is not there")
-        container_id = f"{sandbox_id}.{config.name}.{config.attempt}"
-        found = self.containers.get(container_id)
+        name = f"{sandbox_id}.{config.name}.{config.attempt}"
+        container_id, found = self._named(name)
         if found is None or found.shown.phase is not ContainerPhase.RUNNING:
+            # As in a real engine, what takes the place of another under its name has an id of its own.
+            if found is not None:
+                del self.containers[container_id]
+            self.made[name] = self.made.get(name, 0) + 1
+            container_id = name if self.made[name] == 1 else f"{name}.{self.made[name]}"
             shown = ObservedContainer(
                 id=container_id,
                 name=config.name,
@@ -171,6 +178,12 @@ class SimulatedEngine:
             self.containers[container_id] = Container(config, sandbox_id, script, shown)
             self.hint(config.uid)
         return container_id
+
+    def _named(self, name: str) -> tuple[str, Container | None]:
+        """The id under which a name was given last, and the container that has it."""
+        made = self.made.get(name, 0)
+        container_id = name if made <= 1 else f"{name}.{made}"
+        return container_id, self.containers.get(container_id)
 
     def start(self, container_id: str) -> None:
         """Start a created container; one that runs stays as it is."""
