@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from minikubelet.nodeapi import portforward, spdycommand, wscommand
+from minikubelet.nodeapi import portforward, spdycommand, wscommand, wsforward
 from minikubelet.nodeapi.bytelink import SocketLink, UpgradedLink
 from minikubelet.nodeapi.nodelookup import Lookup, bad_request
 from minikubelet.nodeapi.remotecommand import Call
@@ -47,7 +47,7 @@ class Streaming:
         return await _serve(request, options, streams.attach_stream(container_id, options))
 
     async def port_forward(self, request: web.Request) -> web.StreamResponse:
-        """`/portForward/{ns}/{pod}[/{uid}]`, over SPDY or over SPDY in a WebSocket."""
+        """`/portForward/{ns}/{pod}[/{uid}]`, over SPDY, or a WebSocket with SPDY or `port=…` in it."""
         names, streams = request.match_info, self._streams()
         sandbox = await self._lookup.sandbox(names["namespace"], names["pod"], names.get("uid", ""))
 
@@ -55,10 +55,7 @@ class Streaming:
             return await streams.dial(sandbox, port)
 
         if _wants_socket(request):
-            socket = await _socket(request, (portforward.TUNNEL,))
-            await portforward.serve_forwarding(SocketLink(socket), dial)
-            await socket.close()
-            return socket
+            return await _forward_over_socket(request, dial)
         link = await _upgrade(request, (portforward.PROTOCOL,))
         await portforward.serve_forwarding(link, dial)
         return link.response
@@ -114,6 +111,23 @@ async def _serve(request: web.Request, options: StreamOptions, call: Call) -> we
     link = await _upgrade(request, spdycommand.PROTOCOLS)
     await spdycommand.serve_spdy_command(link, options, call)
     return link.response
+
+
+async def _forward_over_socket(request: web.Request, dial: portforward.Dial) -> web.StreamResponse:
+    texts = request.query.getall("port", [])
+    try:
+        ports = wsforward.read_ports(texts) if texts else []
+    except ValueError as error:
+        raise bad_request(str(error)) from None
+    socket = await _socket(
+        request, (portforward.TUNNEL, wsforward.PROTOCOL) if ports else (portforward.TUNNEL,)
+    )
+    if socket.ws_protocol == portforward.TUNNEL:
+        await portforward.serve_forwarding(SocketLink(socket), dial)
+    else:
+        await wsforward.serve_socket_forwarding(socket, ports, dial)
+    await socket.close()
+    return socket
 
 
 def _wants_socket(request: web.Request) -> bool:

@@ -147,6 +147,26 @@ def test_attach(driver: Driver, env: dict[str, str]) -> None:
 
 
 @PROTOCOLS
+def test_attach_to_a_terminal(driver: Driver, env: dict[str, str]) -> None:
+    """Where the runtime can: otherwise what cannot be done is said, with what can."""
+
+    async def check(world: NodeWorld) -> None:
+        await world.pod("web", "exec sh", stdin=True, tty=True)
+        async with Terminal(world, ("attach", "-it", "web"), env) as terminal:
+            if not isinstance(world.driver, DockerWorld):
+                await terminal.until(b"use exec, or attach without stdin")
+                return
+
+            def answered() -> bool:
+                terminal.type("echo on-$((40+2))\n")
+                return b"on-42" in terminal.look()
+
+            await eventually(answered, "the shell's answer", every=0.3)
+
+    play(*driver, check)
+
+
+@PROTOCOLS
 def test_port_forward(driver: Driver, env: dict[str, str]) -> None:
     async def check(world: NodeWorld) -> None:
         async with _listener(world) as port:
