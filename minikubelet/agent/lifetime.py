@@ -32,6 +32,9 @@ from minikubelet.sources.apisource import ApiSource
 from minikubelet.sources.filesource import FileSource
 from minikubelet.sources.manifestreading import manifest_reader
 
+CONNECT_SECONDS = 10.0
+"""how long a start waits for a runtime that hangs; signals wait with it"""
+
 _log = structlog.get_logger()
 
 
@@ -99,7 +102,10 @@ def _make_places(plan: AgentPlan) -> None:
 async def _connect(runtime: Runtime) -> None:
     """Reach the engine once; one that does not answer yet is tried again by the observer."""
     try:
-        await runtime.connect()
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await runtime.connect()
+    except TimeoutError:
+        _log.warning("the container runtime does not answer yet", waited=f"{CONNECT_SECONDS:g} s")
     except RuntimeFault as fault:
         if not fault.unreachable:
             raise StartFault(f"the container runtime cannot be used: {fault.message}") from fault

@@ -76,6 +76,8 @@ class Observer:
         """Observe until cancelled; an engine that does not answer is tried again for as long as it takes."""
         while True:
             try:
+                # Connecting twice is connecting once: the start may have given up on a slow engine.
+                await self._runtime.connect()
                 await self._follow()
             except RuntimeFault as fault:
                 self._say(fault.message)
@@ -83,15 +85,6 @@ class Observer:
                 self._say(str(error))
             await self._clock.sleep(self._wait)
             self._wait = min(RETRY_MOST, self._wait * 2)
-            await self._reconnect()
-
-    async def _reconnect(self) -> None:
-        try:
-            await self._runtime.connect()
-        except RuntimeFault as fault:
-            self._say(fault.message)
-        except OSError as error:
-            self._say(str(error))
 
     def _say(self, problem: str) -> None:
         if problem != self.fault:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from minikubelet.agent import runtimechoice
+from minikubelet.agent import lifetime, runtimechoice
 from minikubelet.agent.agentplan import AgentPlan, Places, Upstream
 from minikubelet.agent.assembly import History, left_behind
 from minikubelet.agent.runtimechoice import choose_runtime
@@ -15,7 +16,9 @@ from minikubelet.core.state import Generation, NodeFacts, Sandbox, Slot
 from minikubelet.journal.memoryjournal import MemoryJournal
 from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.model.settings import Settings
+from minikubelet.runtimes.docker import DockerRuntime
 from minikubelet.shell.systemclock import SystemClock
+from tests.running import run
 
 
 def plan(root: Path, node: str = "here") -> AgentPlan:
@@ -61,3 +64,27 @@ def test_what_another_name_or_runtime_leaves_behind_is_said_with_what_to_do(stat
     assert [("here" in one, "docker" in one) for one in told] == [(True, False), (False, True)]
     assert "--hostname-override here" in told[0]
     assert "--container-runtime-endpoint docker://" in told[1]
+
+
+def test_a_start_does_not_wait_for_ever_for_an_engine_that_hangs(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The observer goes on trying; until then the agent could not even be stopped."""
+    monkeypatch.setattr(lifetime, "CONNECT_SECONDS", 0.05)
+
+    async def main() -> None:
+        released = asyncio.Event()
+
+        async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await released.wait()
+            writer.close()
+
+        server = await asyncio.start_unix_server(hang, state_dir / "d.sock")
+        runtime = DockerRuntime(f"unix://{state_dir}/d.sock", node="n", state_dir=state_dir)
+        await lifetime._connect(runtime)
+        await runtime.aclose()
+        released.set()
+        server.close()
+        await server.wait_closed()
+
+    run(main())

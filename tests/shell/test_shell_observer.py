@@ -225,3 +225,8 @@ def test_a_pod_that_has_gone_is_not_remembered() -> None:
         await eventually(lambda: len(world.observed()) == 2, "the same pod as a new one")
 
     observing(scenario)
+
+
+def test_an_engine_is_connected_before_it_is_looked_at() -> None:
+    """A start gives up on one that hangs, and what connecting sets up would be missing."""
+    assert observing(first_look).runtime.calls[0] == "connect"
