@@ -117,7 +117,7 @@ def _sweep(gen: Generation, draft: Draft) -> Generation:
     """Remove what is left of earlier sandboxes and instances; stop what the definition does not name."""
     for sandbox_id in gen.strays:
         gen = remove_sandbox(gen, sandbox_id, Reason.SANDBOX_SUPERFLUOUS, draft)
-    wanted = {c.name: c for c in (*init_containers(gen), *main_containers(gen))}
+    wanted = [c.name for c in (*init_containers(gen), *main_containers(gen))]
     for record in gen.containers.values():
         if record.name not in wanted:
             gen = stop_container(gen, record, draft, Reason.CONTAINER_SUPERFLUOUS, lifecycle.grace_of(gen))
@@ -141,6 +141,8 @@ def _remove_dead(gen: Generation, name: str, container_id: str, draft: Draft) ->
 
 def _init(gen: Generation, sandbox: Sandbox, draft: Draft) -> tuple[Generation, bool]:
     """Bring the init containers on; true once the main containers may run."""
+    if not init_containers(gen):
+        return gen, True
     begun = _mains_begun(gen, sandbox)
     for container in init_containers(gen):
         record = record_of(gen, container.name)

@@ -132,7 +132,8 @@ def probed(slot: Slot, event: ContainerProbed, now: Moment) -> Slot:
     record = record_of(gen, event.container)
     if record.id != event.container_id or not record.running:
         return slot
-    return slot.put(with_record(gen, _told(gen, record, event, now)))
+    told = _told(gen, record, event, now)
+    return slot if told == record else slot.put(with_record(gen, told))
 
 
 def _told(gen: Generation, record: ContainerRecord, event: ContainerProbed, now: Moment) -> ContainerRecord:

@@ -6,7 +6,7 @@ status/generate.go). May not be here: when a status is told. The same state give
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from minikubelet.core.commands import Reason
 from minikubelet.core.probes import has_started
@@ -37,8 +37,8 @@ DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadlin
 def project(gen: Generation, node: NodeFacts, now: Moment) -> PodStatus:
     """The status of a pod at the moment of an event."""
     runtime = node.runtime or "unknown"
-    inits = tuple(container_status(gen, c, runtime, now.at, init=True) for c in init_containers(gen))
-    mains = tuple(container_status(gen, c, runtime, now.at, init=False) for c in main_containers(gen))
+    inits = tuple([container_status(gen, c, runtime, now.at, init=True) for c in init_containers(gen)])
+    mains = tuple([container_status(gen, c, runtime, now.at, init=False) for c in main_containers(gen)])
     incomplete = _incomplete(gen)
     phase, reason, message = _verdict(gen, mains, incomplete)
     ips = addresses(gen, node)
@@ -48,9 +48,9 @@ def project(gen: Generation, node: NodeFacts, now: Moment) -> PodStatus:
         reason=reason,
         message=message,
         host_ip=node.node_ips[0] if node.node_ips else "",
-        host_ips=tuple(HostIP(ip=ip) for ip in node.node_ips),
+        host_ips=tuple([HostIP(ip=ip) for ip in node.node_ips]),
         pod_ip=ips[0] if ips else "",
-        pod_ips=tuple(PodIP(ip=ip) for ip in ips),
+        pod_ips=tuple([PodIP(ip=ip) for ip in ips]),
         start_time=rfc3339(gen.born_at),
         init_container_statuses=inits,
         container_statuses=mains,
@@ -122,6 +122,10 @@ class Holds(NamedTuple):
     message: str = ""
 
 
+HOLDS: Final = Holds(holds=True)
+HOLDS_NOT: Final = Holds(holds=False)
+
+
 def _conditions(
     gen: Generation,
     phase: PodPhase,
@@ -132,14 +136,15 @@ def _conditions(
     once = [c.name for c in init_containers(gen) if not is_sidecar(c)]
     containers = _containers_ready(phase, [s.name for s in statuses if not s.ready and s.name not in once])
     sandboxed = gen.sandbox is not None and gen.sandbox.ready
-    found = {
-        "PodReadyToStartContainers": Holds(sandboxed),
-        "Initialized": _initialized(phase, incomplete),
-        "Ready": _gates(gen, containers),
-        "ContainersReady": containers,
-        "PodScheduled": Holds(holds=True),
-    }
-    return tuple(_condition(gen, now, kind, holds) for kind, holds in found.items())
+    found = (
+        ("PodReadyToStartContainers", HOLDS if sandboxed else HOLDS_NOT),
+        ("Initialized", _initialized(phase, incomplete)),
+        ("Ready", _gates(gen, containers)),
+        ("ContainersReady", containers),
+        ("PodScheduled", HOLDS),
+    )
+    told = {c.type: c for c in gen.published.conditions} if gen.published else {}
+    return tuple([_condition(told.get(kind), kind, holds, now) for kind, holds in found])
 
 
 def _containers_ready(phase: PodPhase, unready: list[str]) -> Holds:
@@ -148,7 +153,7 @@ def _containers_ready(phase: PodPhase, unready: list[str]) -> Holds:
     if phase is PodPhase.FAILED:
         return Holds(holds=False, reason="PodFailed")
     if not unready:
-        return Holds(holds=True)
+        return HOLDS
     message = f"containers with unready status: [{' '.join(unready)}]"
     return Holds(holds=False, reason="ContainersNotReady", message=message)
 
@@ -157,7 +162,7 @@ def _initialized(phase: PodPhase, incomplete: list[str]) -> Holds:
     if phase is PodPhase.SUCCEEDED:
         return Holds(holds=True, reason="PodCompleted")
     if not incomplete:
-        return Holds(holds=True)
+        return HOLDS
     message = f"containers with incomplete status: [{' '.join(incomplete)}]"
     return Holds(holds=False, reason="ContainersNotInitialized", message=message)
 
@@ -173,13 +178,13 @@ def _gates(gen: Generation, containers: Holds) -> Holds:
     return Holds(holds=False, reason="ReadinessGatesNotReady", message=" ".join(missing))
 
 
-def _condition(gen: Generation, now: Moment, kind: str, found: Holds) -> PodCondition:
+def _condition(told: PodCondition | None, kind: str, found: Holds, now: Moment) -> PodCondition:
+    """The condition as it was told if it still holds so; the time is that of its last change."""
     status = "True" if found.holds else "False"
-    told = gen.published.conditions if gen.published else ()
-    before = next((c for c in told if c.type == kind and c.status == status), None)
-    if before is not None and (before.reason, before.message) == (found.reason, found.message):
-        return before
-    since = before.last_transition_time if before else rfc3339(now.at)
+    same = told is not None and told.status == status
+    if told is not None and same and told.reason == found.reason and told.message == found.message:
+        return told
+    since = told.last_transition_time if told is not None and same else rfc3339(now.at)
     return PodCondition(
         type=kind,
         status=status,

@@ -37,10 +37,11 @@ def container_status(
     """The status of one container at a moment (µs); `runtime` is the scheme of container ids."""
     record = record_of(gen, container.name)
     state = _state(gen, container, record, runtime, at, init=init)
-    done = init and not is_sidecar(container) and record.life is Life.EXITED and record.exit_code == 0
+    once = init and not is_sidecar(container)
+    done = once and record.life is Life.EXITED and record.exit_code == 0
     return ContainerStatus(
         name=container.name,
-        ready=done or ((is_sidecar(container) or not init) and is_ready(container, record)),
+        ready=done or (not once and is_ready(container, record)),
         restart_count=max(0, record.attempt),
         image=container.image,
         image_id=record.image_id,
@@ -91,12 +92,14 @@ def changes_at(gen: Generation, at: int) -> list[int]:
     """The moments after `at` at which what containers wait for may read otherwise, though nothing happens."""
     if gen.stage is not Stage.ACTIVE:
         return []
-    idle = [record for record in gen.containers.values() if not record.running]
-    moments = [record.failed_at + SHOWN_AS_FAILED for record in idle if record.waiting_reason]
-    moments += [record.retry_at for record in idle]
-    moments += [record.finished_at + record.delay for record in idle]
-    moments += [moment - CRASH_MAX for moment in moments]  # where due_at begins to believe in them
-    return [moment for moment in moments if moment > at]
+    moments: list[int] = []
+    for record in gen.containers.values():
+        if not record.running:
+            moments += (record.retry_at, record.finished_at + record.delay)
+            if record.waiting_reason:
+                moments.append(record.failed_at + SHOWN_AS_FAILED)
+    believed = [moment - CRASH_MAX for moment in moments]  # where due_at begins to believe in them
+    return [moment for moment in moments + believed if moment > at]
 
 
 def _failed_start(container: Container, record: ContainerRecord, at: int) -> ContainerStateWaiting:

@@ -261,14 +261,17 @@ class Slot(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def find(self, uid: PodUid) -> Generation | None:
         """The generation of that uid."""
-        return next((g for g in self.generations if g.uid == uid), None)
+        for generation in self.generations:
+            if generation.uid == uid:
+                return generation
+        return None
 
     def put(self, generation: Generation) -> Slot:
         """With this generation in the place of the one of its uid, or added as the newest."""
         if self.find(generation.uid) is None:
             return replace(self, generations=(*self.generations, generation))
-        kept = tuple(generation if g.uid == generation.uid else g for g in self.generations)
-        return replace(self, generations=kept)
+        kept = [generation if g.uid == generation.uid else g for g in self.generations]
+        return replace(self, generations=tuple(kept))
 
     def drop(self, uid: PodUid) -> Slot:
         """Without the generation of that uid."""
