@@ -19,7 +19,14 @@ from minikubelet.core.events import (
 )
 from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.model.pod import Pod, ProbeKind
-from minikubelet.reporting.eventrecorder import EventRecorder, EventType, Subject, about_node, about_pod
+from minikubelet.reporting.eventrecorder import (
+    MOST_REMEMBERED,
+    EventRecorder,
+    EventType,
+    Subject,
+    about_node,
+    about_pod,
+)
 
 NOT_MOUNTED = ("ContainerCreating", "PodInitializing")
 """Under these reasons containers wait for volumes, as if nothing had happened yet."""
@@ -102,6 +109,8 @@ class PodEvents:
             self._warning(about_pod(told.slot, told.uid, name), "BackOff", message[:1].upper() + message[1:])
         if now:
             self._backing_off[told.uid] = now
+            if len(self._backing_off) > MOST_REMEMBERED:
+                del self._backing_off[next(iter(self._backing_off))]
         else:
             self._backing_off.pop(told.uid, None)
 

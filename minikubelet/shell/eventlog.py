@@ -48,6 +48,9 @@ _WORDS: Final[dict[type, str]] = {
     DeleteApiPod: "release pod",
 }
 
+MOST_PHASES: Final = 4096
+"""Pods whose phase is remembered: statuses may come after a pod's end, and none says that it is the last."""
+
 _log = structlog.get_logger()
 
 
@@ -97,6 +100,8 @@ class EventLog:
         if isinstance(command, PublishStatus):
             if self._phases.get(command.uid) != command.status.phase:
                 self._phases[command.uid] = command.status.phase
+                if len(self._phases) > MOST_PHASES:
+                    del self._phases[next(iter(self._phases))]
                 _log.info("phase", seq=seq, pod=command.slot, phase=command.status.phase)
             return
         if isinstance(command, CleanUpPod):
