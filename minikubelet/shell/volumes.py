@@ -33,6 +33,8 @@ from minikubelet.shell.volpayload import PayloadFault, Payloads, has_payload
 from minikubelet.shell.volremoval import remove_tree
 
 CONFIG_ERROR: Final = "CreateContainerConfigError"
+PATIENCE: Final = 5.0
+"""Seconds that a start waits for news of a volume that is there already: no API server delays a restart."""
 
 Roots = Mapping[str, Path]
 """Where each volume lies on the node, by its name."""
@@ -81,19 +83,23 @@ class Volumes:
 
     async def refresh(self, pod: Pod, facts: Facts) -> None:
         """Bring the content of a pod's volumes up to date; what cannot be read now stays as it is."""
-        uid = PodUid(pod.metadata.uid)
-        async with self._turn(uid):
-            for volume in _mounted(pod):
-                path = self._path(pod, volume)
-                if not has_payload(volume) or not (path / DATA).is_symlink():
-                    continue
+        for volume in _mounted(pod):
+            path = self._path(pod, volume)
+            if has_payload(volume) and (path / DATA).is_symlink():
                 try:
-                    files = await self._payloads.files(pod, volume, facts, fresh=False)
-                    if self._written.get((uid, volume.name)) != files:
-                        await self._write(pod, volume, path, files)
-                    self._said.pop((uid, volume.name), None)
+                    await self._refresh(pod, volume, path, facts)
                 except (PayloadFault, OSError, ValueError) as fault:
                     self._say_once(pod, volume, str(fault))
+
+    async def _refresh(self, pod: Pod, volume: Volume, path: Path, facts: Facts) -> None:
+        key = (PodUid(pod.metadata.uid), volume.name)
+        before = self._written.get(key)
+        files = await self._payloads.files(pod, volume, facts, fresh=False)  # no start waits for this
+        async with self._turn(key[0]):
+            overtaken = self._written.get(key) is not before or not (path / DATA).is_symlink()
+            if not overtaken and before != files:
+                await self._write(pod, volume, path, files)
+        self._said.pop(key, None)
 
     async def release(self, pod: Pod) -> None:
         """Unmount and remove the pod's volumes before its directory is removed; raises OSError."""
@@ -119,13 +125,15 @@ class Volumes:
 
     async def _set_up_payload(self, pod: Pod, volume: Volume, facts: Facts) -> Path:
         path = self._path(pod, volume)
+        there = (path / DATA).is_symlink()
         try:
-            files = await self._payloads.files(pod, volume, facts, fresh=True)
-        except PayloadFault as fault:
-            if not (path / DATA).is_symlink():
+            async with asyncio.timeout(PATIENCE if there else None):
+                files = await self._payloads.files(pod, volume, facts, fresh=True)
+        except (PayloadFault, TimeoutError) as fault:
+            if not there:
                 raise
             # It was there when the pod's containers started first, and an outage stops no restart.
-            self._say_once(pod, volume, str(fault))
+            self._say_once(pod, volume, str(fault) or "the API server does not answer")
             return path
         in_memory = volume.config_map is None
         await anyio.to_thread.run_sync(make_payload_dir, path, in_memory)

@@ -6,6 +6,7 @@ and one that cannot be renewed is used until it ends. May not be here: where tok
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
@@ -20,6 +21,8 @@ from minikubelet.ports.apiport import Api, JsonObject
 from minikubelet.ports.objectport import ObjectFault, TokenWish
 
 RENEW_AFTER: Final = 0.8
+PATIENCE: Final = 3.0
+"""Seconds that somebody with a usable token waits for a newer one."""
 LONGEST: Final = 24 * 3600.0
 
 _log = structlog.get_logger(__name__)
@@ -55,15 +58,17 @@ class ApiTokens:
         given = self._given.get(wish)
         if given is not None and not given.is_due(self._now()):
             return given.value
+        usable = given is not None and given.expires > self._now()
         try:
-            given = self._given[wish] = await self._request(wish)
-        except (ApiError, ApiUnreachable) as error:
+            async with asyncio.timeout(PATIENCE if usable else None):
+                given = self._given[wish] = await self._request(wish)
+        except (ApiError, ApiUnreachable, TimeoutError) as error:
             account = f"{wish.namespace}/{wish.service_account}"
             if given is None:
-                raise ObjectFault(f"failed to fetch token: {error.message}") from None
-            if given.expires <= self._now():
-                raise ObjectFault(f"token of {account} expired and refresh failed: {error.message}") from None
-            _log.warning("a token cannot be renewed yet", account=account, error=error.message)
+                raise ObjectFault(f"failed to fetch token: {error}") from None
+            if not usable:
+                raise ObjectFault(f"token of {account} expired and refresh failed: {error}") from None
+            _log.warning("a token cannot be renewed yet", account=account, error=str(error))
         return given.value
 
     def keep(self, pods: Iterable[PodUid]) -> None:

@@ -1,5 +1,6 @@
 """Volumes by type: what a container's mounts show, and that nothing is left of them afterwards."""
 
+import asyncio
 import errno
 import os
 import socket
@@ -37,7 +38,7 @@ from minikubelet.ports.runtimeport import MountPropagation, RuntimeFault
 from minikubelet.shell import volkernel
 from minikubelet.shell.volemptydir import memory_size
 from minikubelet.shell.volumes import Volumes
-from tests.running import run
+from tests.running import eventually, run
 from tests.shell.volumes_world import (
     FACTS,
     MAY_MOUNT,
@@ -327,6 +328,27 @@ def test_updates_reach_what_is_mounted_and_an_outage_takes_nothing(world: Volume
     run(world.volumes.release(pod))
     run(world.volumes.refresh(pod, FACTS))
     assert not mount.host_path.exists()
+
+
+def test_what_a_start_wrote_is_not_overwritten_by_an_older_look(world: VolumesWorld) -> None:
+    """A refresh that began before a start, and learns of its objects after it."""
+    world.objects.config_maps["shop/cm"] = ConfigMap(data={"a": "old"})
+    pod = pod_with(Volume(name="c", config_map=ConfigMapVolumeSource(name="cm")))
+    (mount,) = world.mounts(pod)
+
+    async def main() -> None:
+        world.objects.hold = asyncio.Event()
+        world.objects.config_maps["shop/cm"] = ConfigMap(data={"a": "older than it seems"})
+        late = asyncio.create_task(world.volumes.refresh(pod, FACTS))
+        await eventually(lambda: world.objects.holding, "the look to be under way")
+        hold, world.objects.hold = world.objects.hold, None
+        world.objects.config_maps["shop/cm"] = ConfigMap(data={"a": "new"})
+        await world.volumes.set_up(pod, FACTS)
+        hold.set()
+        await late
+
+    run(main())
+    assert (mount.host_path / "a").read_text() == "new"
 
 
 def test_without_an_api_server_the_fault_says_so(world: VolumesWorld) -> None:

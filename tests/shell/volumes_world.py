@@ -54,13 +54,19 @@ class FakeObjects:
         self.kept: tuple[list[Reference], list[PodUid]] = ([], [])
         self.out = ""
         self.event = asyncio.Event()
+        self.hold: asyncio.Event | None = None
+        self.holding = False
         self.reads: list[tuple[str, bool]] = []
 
     async def config_map(self, namespace: str, name: str, *, fresh: bool = True) -> ConfigMap:
         self._read(name, fresh=fresh)
         if f"{namespace}/{name}" not in self.config_maps:
             raise ObjectFault(f'configmap "{name}" not found', missing=True)
-        return self.config_maps[f"{namespace}/{name}"]
+        found = self.config_maps[f"{namespace}/{name}"]
+        if self.hold is not None:
+            self.holding = True
+            await self.hold.wait()
+        return found
 
     async def secret(self, namespace: str, name: str, *, fresh: bool = True) -> Secret:
         self._read(name, fresh=fresh)
