@@ -109,27 +109,6 @@ def _told(agent: AgentProcess, words: str) -> bool:
     return words in agent.kubectl("get", "events", "-n", "kube-system", code=None)
 
 
-def test_pre_stop_runs_before_the_stop_signal(agent: AgentProcess) -> None:
-    shared = Shared(agent)
-    script = "trap 'echo term >>DIR/order; exit 0' TERM; touch DIR/up; while :; do sleep 3600 & wait; done"
-    made = shared.pod("web", script, grace=60, lifecycle={"preStop": sh("sleep 1; echo prestop >>DIR/order")})
-    file = agent.write("web.yaml", shared.text(made))
-    agent.start().running("web")
-    agent.until((shared.host / "up").exists, "the container to be up")
-    file.unlink()
-    agent.gone(agent.name("web"))
-    assert (shared.host / "order").read_text().split() == ["prestop", "term"]
-
-
-def test_a_pre_stop_hook_that_hangs_ends_with_the_grace_period(agent: AgentProcess) -> None:
-    shared = Shared(agent)
-    made = shared.pod("web", grace=3, lifecycle={"preStop": sh("sleep 3600")})
-    file = agent.write("web.yaml", shared.text(made))
-    agent.start().running("web")
-    file.unlink()
-    agent.gone(agent.name("web"))
-
-
 def test_a_sidecar_holds_the_containers_after_it_until_it_has_started(agent: AgentProcess) -> None:
     shared = Shared(agent)
     made = shared.pod("web", livenessProbe=sh("true", **OFTEN))
@@ -151,31 +130,6 @@ def test_a_sidecar_holds_the_containers_after_it_until_it_has_started(agent: Age
     assert agent.terminate() == 0
     agent.start()
     assert agent.pods()[agent.name("web")]["status"]["initContainerStatuses"][0]["started"] is True
-
-
-def test_a_container_whose_post_start_hook_fails_is_ended_and_started_again(agent: AgentProcess) -> None:
-    shared = Shared(agent)
-    made = shared.pod("web", lifecycle={"postStart": sh("echo said; cat DIR/allowed")})
-    agent.write("web.yaml", shared.text(made))
-    agent.start()
-    agent.until(lambda: status(agent, "web").get("restartCount", 0) >= 1, "a restart")
-    (shared.host / "allowed").touch()
-    agent.running("web")
-    ended = status(agent, "web")["lastState"]["terminated"]
-    assert "said" in ended["message"]
-    assert ended["containerID"]
-    assert agent.terminate() == 0
-    agent.verified()
-
-
-def test_a_post_start_hook_that_hangs_does_not_keep_a_pod_from_being_deleted(agent: AgentProcess) -> None:
-    shared = Shared(agent)
-    made = shared.pod("web", lifecycle={"postStart": sh("touch DIR/hook; sleep 3600")})
-    file = agent.write("web.yaml", shared.text(made))
-    agent.start()
-    agent.until((shared.host / "hook").exists, "the hook to run")
-    file.unlink()
-    agent.gone(agent.name("web"))
 
 
 def test_a_probe_that_hangs_holds_up_no_other(agent: AgentProcess) -> None:
@@ -205,3 +159,42 @@ def test_http_and_tcp_probes_reach_a_pod_at_its_own_address(make_agent: Any) -> 
     agent.start()
     agent.until(lambda: is_ready(agent, "web"), "the pod to be ready")
     assert status(agent, "web")["restartCount"] == 0
+
+
+def test_pre_stop_runs_before_the_stop_signal_and_ends_with_the_grace_period(agent: AgentProcess) -> None:
+    """One hook ends, and the signal follows; the other hangs, and is cut short."""
+    shared = Shared(agent)
+    script = "trap 'echo term >>DIR/order; exit 0' TERM; touch DIR/up; while :; do sleep 3600 & wait; done"
+    hook = sh("sleep 1; echo prestop >>DIR/order")
+    ends = shared.pod("ends", script, grace=60, lifecycle={"preStop": hook})
+    hangs = shared.pod("hangs", grace=2, lifecycle={"preStop": sh("sleep 3600")})
+    files = [agent.write(f"{p['metadata']['name']}.yaml", shared.text(p)) for p in (ends, hangs)]
+    agent.start().running("ends", "hangs")
+    agent.until((shared.host / "up").exists, "the container to be up")
+    for file in files:
+        file.unlink()
+    agent.gone(agent.name("ends"), agent.name("hangs"))
+    assert (shared.host / "order").read_text().split() == ["prestop", "term"]
+
+
+def test_a_post_start_hook_that_fails_ends_its_container_and_one_that_hangs_is_cut_short(
+    agent: AgentProcess,
+) -> None:
+    """A deletion does not wait for the hook that hangs."""
+    shared = Shared(agent)
+    once = sh("test -e DIR/tried || { touch DIR/tried; echo said; exit 1; }")
+    fails = shared.pod("fails", lifecycle={"postStart": once})
+    hangs = shared.pod("hangs", lifecycle={"postStart": sh("touch DIR/hook; sleep 3600")})
+    agent.write("fails.yaml", shared.text(fails))
+    file = agent.write("hangs.yaml", shared.text(hangs))
+    agent.start()
+    agent.until((shared.host / "hook").exists, "the hook to run")
+    file.unlink()
+    agent.gone(agent.name("hangs"))
+    agent.until(lambda: status(agent, "fails").get("restartCount", 0) >= 1, "a restart")
+    agent.running("fails")
+    ended = status(agent, "fails")["lastState"]["terminated"]
+    assert "said" in ended["message"]
+    assert ended["containerID"]
+    assert agent.terminate() == 0
+    agent.verified()
