@@ -31,6 +31,7 @@ from minikubelet.shell.eventlog import EventLog
 from minikubelet.shell.hooks import Hooks
 from minikubelet.shell.inbox import Inbox
 from minikubelet.shell.intake import Intake
+from minikubelet.shell.leftovers import Leftovers
 from minikubelet.shell.limiter import Limiter
 from minikubelet.shell.loop import Loop
 from minikubelet.shell.observer import Observer
@@ -72,6 +73,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     loop: Loop
     dispatcher: Dispatcher
     observer: Observer
+    leftovers: Leftovers
     timers: Timers
     intake: Intake
     prober: Prober
@@ -163,6 +165,7 @@ def assemble(
         loop=Loop(reducer, journal, inbox, clock, dispatch=dispatcher.dispatch, seen=seen),
         dispatcher=dispatcher,
         observer=observer,
+        leftovers=Leftovers(reducer, vault, clock),
         timers=timers,
         intake=intake,
         prober=prober,

@@ -146,6 +146,7 @@ def _tasks(
         parts.loop.run(),
         parts.dispatcher.run(),
         parts.observer.run(),
+        parts.leftovers.run(),
         parts.prober.run(),
         parts.hooks.run(),
         *parts.making.tasks(),

@@ -1,0 +1,77 @@
+"""Leftovers: directories of pods that nobody knows.
+
+Belongs here: removing what an earlier life of the agent kept of pods and did not live to write down. May not
+be here: the end of a pod that is known (`effects`). Nothing is removed before every source and the runtime
+were listed, nor while a manifest is broken: until then, it may belong to a pod that is about to be known.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import anyio.to_thread
+import structlog
+
+from minikubelet.core.reducer import Reducer
+from minikubelet.model.ids import PodUid, slot_key
+from minikubelet.ports.clockport import Clock
+from minikubelet.shell.podpaths import PodPaths
+from minikubelet.shell.vault import Vault
+
+SWEEP_EVERY: Final = 30.0
+
+_log = structlog.get_logger()
+
+
+class Leftovers:
+    """Looks every half minute for what is left of unknown pods, and removes it."""
+
+    def __init__(self, reducer: Reducer, vault: Vault, clock: Clock) -> None:
+        self._reducer = reducer
+        self._vault = vault
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        while True:
+            await self._clock.sleep(SWEEP_EVERY)
+            await self.sweep()
+
+    async def sweep(self) -> None:
+        """Remove what is left of every pod that no source offers and the state does not hold."""
+        node = self._reducer.node
+        if not (node.listed and node.all_synced) or node.rejected:
+            return
+        found = await anyio.to_thread.run_sync(_directories, self._vault.paths)
+        for uid in found:
+            if not self._wanted(uid):
+                await self._remove(uid)
+
+    def _wanted(self, uid: PodUid) -> bool:
+        slots = self._reducer.slots.values()
+        return self._vault.offered(uid) or any(slot.find(uid) is not None for slot in slots)
+
+    async def _remove(self, uid: PodUid) -> None:
+        pod, serial, paths = self._vault.get(uid), self._vault.serial(uid), self._vault.paths
+
+        def remove() -> None:
+            meta = pod.metadata if pod is not None else None
+            slot = slot_key(meta.namespace, meta.name) if meta is not None else slot_key("unknown", "unknown")
+            paths.remove(slot, uid, keep_definition=False)
+
+        try:
+            await anyio.to_thread.run_sync(remove)
+        except OSError as error:
+            _log.warning("what is left of a pod cannot be removed", uid=uid, error=str(error))
+            return
+        if self._vault.offered(uid):
+            await self._vault.write(uid)
+            return
+        self._vault.forget(uid, serial)
+        _log.info("removed what was left of a pod that nobody knows", uid=uid)
+
+
+def _directories(paths: PodPaths) -> tuple[PodUid, ...]:
+    if not paths.pods().is_dir():
+        return ()
+    return tuple(PodUid(entry.name) for entry in sorted(paths.pods().iterdir()) if entry.is_dir())
