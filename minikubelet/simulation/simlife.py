@@ -33,6 +33,7 @@ from minikubelet.shell.effects import Effects
 from minikubelet.shell.images import Images
 from minikubelet.shell.inbox import Inbox
 from minikubelet.shell.intake import Intake
+from minikubelet.shell.leftovers import Leftovers
 from minikubelet.shell.limiter import Limiter
 from minikubelet.shell.loop import Loop
 from minikubelet.shell.observer import Observer
@@ -144,6 +145,7 @@ class AgentLife:
         self.timers = Timers(self.clock, put)
         self.dispatcher = Dispatcher(self._effects(), self.timers, self.outbox, put)
         self.intake = Intake(self.vault, self.inbox, self.outbox)
+        self.leftovers = Leftovers(self.reducer, self.vault, self.clock)
         self._relook = Relook(self.reducer, self.observer.look)
         self.loop = Loop(
             self.reducer,
@@ -207,6 +209,7 @@ class AgentLife:
             group.create_task(self.dispatcher.run(), name="dispatcher")
             group.create_task(self.observer.run(), name="observer")
             group.create_task(source.run(self), name="files")
+            group.create_task(self.leftovers.run(), name="leftovers")
             if self._client is not None and isinstance(self.outbox, ApiOutbox):
                 group.create_task(self.outbox.run(), name="outbox")
                 seen = self.outbox.status_seen

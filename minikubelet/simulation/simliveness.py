@@ -103,10 +103,15 @@ def _job(world: World, wanted: Wanted, running: list[Instance], status: JsonObje
             yield f"{wanted.slot} is told to be {told} and {running[0].id} runs"
         if told == "Failed" and wanted.policy() != "Never" and not deadline:
             yield f"{wanted.slot} is told to have failed under {wanted.policy()}"
-        return
-    if deadline:
+    elif deadline:
         yield f"{wanted.slot} has a deadline and is told to be {told}"
-        return
+    else:
+        yield from _goes_on(world, wanted, running, status)
+
+
+def _goes_on(
+    world: World, wanted: Wanted, running: list[Instance], status: JsonObject | None
+) -> Iterator[str]:
     for container in wanted.pod.spec.containers:
         made = [
             each
@@ -114,15 +119,15 @@ def _job(world: World, wanted: Wanted, running: list[Instance], status: JsonObje
             if (each.uid, each.name) == (wanted.uid, container.name) and each.started_at
         ]
         last = made[-1] if made else None
-        if last is not None and last.running and last.hash != wanted.hashes[container.name]:
-            yield f"{wanted.slot} {container.name} runs by an older definition"
         if last is None or not (last.running or (last.ended_at and last.exit_code == 0)):
             yield f"{wanted.slot} {container.name} neither runs nor has ended well"
+        elif last.running and last.hash != wanted.hashes[container.name]:
+            yield f"{wanted.slot} {container.name} runs by an older definition"
     programs = [world.engine.containers[each.id] for each in running]
     if any(each.script.seconds is not None for each in programs):
         yield f"{wanted.slot} is about to end"
     if not running:
-        yield f"{wanted.slot} has ended and is told to be {told}"
+        yield f"{wanted.slot} has ended and that is not told"
     elif status is not None:
         yield from _job_reported(wanted, running, status)
 
@@ -149,9 +154,7 @@ def _superfluous(world: World, wanted: dict[PodUid, Wanted]) -> Iterator[str]:
     if not world.engine.stranger_lives():
         yield "a container of somebody else is gone"
     pods = world.root / "pods"
-    # What an agent never wrote down, since the disk refused, it cannot know of after it was killed.
-    forgotten = world.safety.restarts.amnesia_at != NEVER
-    for left in sorted(pods.iterdir()) if pods.is_dir() and not forgotten else ():
+    for left in sorted(pods.iterdir()) if pods.is_dir() else ():
         if left.name not in wanted:
             yield f"the directory {left.name} is left on the disk"
 

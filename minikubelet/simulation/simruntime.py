@@ -95,7 +95,7 @@ class LifeRuntime(SimulatedRuntime):
         """What exists now, or did when the call was made: an answer may be on its way for long."""
         self._watched.settle()
         before = self._watched.pods(NODE, uid)
-        now = await super().list_pods(uid)
+        now = await self._count(super().list_pods(uid))
         return before if self._random.random() < 1 / 2 else now
 
     async def _count(self, call: Coroutine[Any, Any, _T]) -> _T:

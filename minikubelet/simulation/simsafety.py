@@ -126,21 +126,18 @@ class Safety(Judge):
 
     def _sources_seen(self, agent: AgentLife, command: StopContainer) -> None:
         wanted = self._book.pods.get(command.uid)
-        if wanted is None or self._ending.get(command.uid, 0) < self._now() - LATE:
-            return  # the end was decided earlier, maybe in an earlier life
+        if wanted is None or self._ending.get(command.uid, agent.began) < agent.began:
+            return  # its end was decided in an earlier life, and goes on
         needed: list[Source] = []
         if command.reason is Reason.POD_REMOVED:
             needed = [wanted.source]
         elif command.reason is Reason.POD_UNKNOWN:
             needed = [Source.FILE, *([Source.API] if agent.has_api else [])]
         for source in needed:
-            if (agent.number, source) not in self._listed and wanted.unwanted_at < self._began(agent):
+            if (agent.number, source) not in self._listed and wanted.unwanted_at < agent.began:
                 self._fail(
                     "sources-first", f"{wanted.slot} is ended before {source.value} was seen in this life"
                 )
-
-    def _began(self, agent: AgentLife) -> int:
-        return agent.began
 
     def _mirror_known(self, agent: AgentLife, command: DeleteMirror) -> None:
         if command.reason is not Reason.MIRROR_ORPHANED:
