@@ -57,9 +57,8 @@ def answered(event: ResultEvent) -> Answered:
             assert_never(never)
 
 
-def awaited(gen: Generation, event: ResultEvent) -> Pending | None:
-    """The command under way that this event answers, if there is one."""
-    wanted = answered(event)
+def awaited(gen: Generation, wanted: Answered) -> Pending | None:
+    """The command under way that is answered, if there is one."""
     pending = gen.pending.get(wanted.lane)
     if pending is None or pending.command != wanted.command:
         return None

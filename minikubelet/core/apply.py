@@ -56,18 +56,18 @@ from minikubelet.core.state import (
 def apply(slot: Slot, event: SlotEvent, now: Moment) -> Slot:
     """Take one event of this slot in."""
     match event:
-        case PodSet() | PodWithdrawn():
-            return merge(slot, event, now)
-        case MirrorSeen():
-            return _mirror_seen(slot, event, now)
-        case MirrorGone():
-            return _mirror_gone(slot, event, now)
         case PodObserved():
             return observe(slot, event, now)
         case ContainerProbed():
             return probed(slot, event, now)
         case TimerFired():
             return replace(slot, wake_at=0)
+        case PodSet() | PodWithdrawn():
+            return merge(slot, event, now)
+        case MirrorSeen():
+            return _mirror_seen(slot, event, now)
+        case MirrorGone():
+            return _mirror_gone(slot, event, now)
         case _:
             return _result(slot, event, now)
 
@@ -90,10 +90,11 @@ def _mirror_gone(slot: Slot, event: MirrorGone, now: Moment) -> Slot:
 
 def _result(slot: Slot, event: ResultEvent, now: Moment) -> Slot:
     generation = slot.find(event.uid)
-    pending = awaited(generation, event) if generation else None
+    answer = answered(event)
+    pending = awaited(generation, answer) if generation else None
     if generation is None or pending is None:
         return slot
-    gen = _settled(generation, answered(event).lane)
+    gen = _settled(generation, answer.lane)
     if isinstance(event, PodCleanedUp):
         return _cleaned(slot, gen, now)
     return slot.put(_result_of(gen, pending, event, now))

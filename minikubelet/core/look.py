@@ -25,7 +25,7 @@ from minikubelet.core.state import (
     record_of,
     with_record,
 )
-from minikubelet.model.observed import ContainerPhase, ObservedContainer, ObservedSandbox
+from minikubelet.model.observed import ContainerPhase, ObservedContainer, ObservedPod, ObservedSandbox
 
 UNKNOWN_EXIT = 137
 
@@ -42,6 +42,8 @@ def observe(slot: Slot, event: PodObserved, now: Moment) -> Slot:
     slot = replace(slot, looked=event.after)
     if shown and gen.stage is Stage.CLEANED:
         gen = replace(gen, stage=Stage.ENDING)
+    elif _just_as_known(gen, event.pod):
+        return slot
     gen = _sandboxes(gen, event, now)
     for name in _names(gen, event):
         instances = [c for c in event.pod.containers if c.name == name]
@@ -49,6 +51,28 @@ def observe(slot: Slot, event: PodObserved, now: Moment) -> Slot:
     if known is None:
         return replace(slot, generations=(gen, *slot.generations))
     return slot if gen is known else slot.put(gen)
+
+
+def _just_as_known(gen: Generation, pod: ObservedPod) -> bool:
+    """Whether it is seen at a glance that nothing is new: one sandbox, one instance of each container."""
+    known = gen.sandbox
+    if known is None or gen.strays or len(pod.sandboxes) != 1 or len(pod.containers) != len(gen.containers):
+        return False
+    box = pod.sandboxes[0]
+    if (
+        box.id != known.id
+        or box.ready is not known.ready
+        or box.attempt != known.attempt
+        or box.ips != known.ips
+    ):
+        return False
+    for shown in pod.containers:
+        record = gen.containers.get(shown.name)
+        if record is None or record.id != shown.id or record.dead or record.unsure:
+            return False
+        if shown.phase is not (ContainerPhase.RUNNING if record.running else ContainerPhase.EXITED):
+            return False
+    return True
 
 
 def _names(gen: Generation, event: PodObserved) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from itertools import takewhile
 from msgspec.structs import replace
 
 from minikubelet.core import lifecycle
+from minikubelet.core.admission import admit
 from minikubelet.core.backoff import MIRROR_PAUSE
 from minikubelet.core.commands import (
     CreateMirror,
@@ -23,11 +24,12 @@ from minikubelet.core.commands import (
     WakeAt,
 )
 from minikubelet.core.draft import Draft
+from minikubelet.core.nodefacts import NodeFacts
 from minikubelet.core.plan_stop import stop
 from minikubelet.core.plan_sync import sync
 from minikubelet.core.project import project
 from minikubelet.core.project_container import changes_at
-from minikubelet.core.state import Generation, Moment, NodeFacts, Slot, Stage
+from minikubelet.core.state import Generation, Mirror, Moment, Slot, Stage
 from minikubelet.model.ids import Source
 
 HASH_ANNOTATION = "kubernetes.io/config.hash"
@@ -94,6 +96,10 @@ def _advance(slot: Slot, gen: Generation, node: NodeFacts, draft: Draft) -> Gene
     if gen.ending is None:
         if gen.pod is None or not (gen.offered or _synced(gen, node)) or waits_for(slot, gen):
             return gen
+        if node.max_pods and gen.admitted is None:
+            gen = admit(slot, gen, node, draft)
+            if gen.admitted is None:
+                return gen
         return sync(gen, draft)
     over = gen.stage is Stage.CLEANED or (gen.stage is Stage.FINISHED and not gen.alive)
     return gen if over else stop(gen, gen.ending, draft)
@@ -153,9 +159,8 @@ def _mirror(slot: Slot, node: NodeFacts, draft: Draft) -> Slot:
     if not node.has_api or Source.API not in node.synced:
         return slot
     wanted = _mirrored(slot)
-    held = any(g.source is Source.FILE and g.stage is not Stage.CLEANED for g in slot.generations)
     if slot.mirror is not None:
-        return _existing_mirror(slot, wanted, draft, orphaned=not held and _files_known(node))
+        return _existing_mirror(slot, slot.mirror, wanted, node, draft)
     if wanted is None:
         return slot
     if draft.now.at < slot.mirror_free_at <= draft.now.at + MIRROR_PAUSE:
@@ -170,17 +175,17 @@ def _mirror(slot: Slot, node: NodeFacts, draft: Draft) -> Slot:
     return replace(slot, mirror_asked=asked)
 
 
-def _existing_mirror(slot: Slot, wanted: Generation | None, draft: Draft, *, orphaned: bool) -> Slot:
-    mirror = slot.mirror
-    if mirror is None or slot.mirror_asked == f"delete:{mirror.uid}":
-        return slot
+def _existing_mirror(
+    slot: Slot, mirror: Mirror, wanted: Generation | None, node: NodeFacts, draft: Draft
+) -> Slot:
     outdated = mirror.deleting or (wanted is not None and mirror.hash != config_hash(wanted))
-    if not (outdated or orphaned):
+    asked = f"delete:{mirror.uid}"
+    if not (outdated or _orphaned(slot, node)) or slot.mirror_asked == asked:
         return slot
     reason = Reason.MIRROR_OUTDATED if outdated else Reason.MIRROR_ORPHANED
     command = DeleteMirror(slot=slot.key, reason=reason, mirror_uid=mirror.uid)
     draft.decide(command, mirror.seq, wanted.spec_seq if wanted else 0)
-    return replace(slot, mirror_asked=f"delete:{mirror.uid}")
+    return replace(slot, mirror_asked=asked)
 
 
 def _mirrored(slot: Slot) -> Generation | None:
@@ -192,7 +197,11 @@ def _mirrored(slot: Slot) -> Generation | None:
     return None
 
 
-def _files_known(node: NodeFacts) -> bool:
+def _orphaned(slot: Slot, node: NodeFacts) -> bool:
+    """Whether there is no static pod for the mirror, and no file is broken that may hold it."""
+    for gen in slot.generations:
+        if gen.source is Source.FILE and gen.stage is not Stage.CLEANED:
+            return False
     return node.all_synced and node.rejected == 0
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from minikubelet.core.commands import Reason
+from minikubelet.core.nodefacts import NodeFacts, Refusal
 from minikubelet.core.probes import has_started
 from minikubelet.core.project_container import container_status
 from minikubelet.core.state import (
     Generation,
     Life,
     Moment,
-    NodeFacts,
     init_containers,
     is_sidecar,
     main_containers,
@@ -36,6 +36,8 @@ DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadlin
 
 def project(gen: Generation, node: NodeFacts, now: Moment) -> PodStatus:
     """The status of a pod at the moment of an event."""
+    if gen.refused is not None:
+        return _rejected(gen, gen.refused)
     runtime = node.runtime or "unknown"
     inits = tuple([container_status(gen, c, runtime, now.at, init=True) for c in init_containers(gen)])
     mains = tuple([container_status(gen, c, runtime, now.at, init=False) for c in main_containers(gen)])
@@ -54,6 +56,17 @@ def project(gen: Generation, node: NodeFacts, now: Moment) -> PodStatus:
         start_time=rfc3339(gen.born_at),
         init_container_statuses=inits,
         container_statuses=mains,
+        qos_class=gen.qos,
+    )
+
+
+def _rejected(gen: Generation, refused: Refusal) -> PodStatus:
+    """As upstream's rejectPod: nothing of it ever begins, and only the verdict is told."""
+    return PodStatus(
+        phase=PodPhase.FAILED,
+        reason=refused.reason,
+        message=f"Pod was rejected: {refused.message}",
+        start_time=rfc3339(gen.born_at),
         qos_class=gen.qos,
     )
 
@@ -100,6 +113,8 @@ def _last_phase(gen: Generation, mains: tuple[ContainerStatus, ...]) -> PodPhase
 
 def _incomplete(gen: Generation) -> list[str]:
     """The init containers that are not done, or sidecars that have not started."""
+    if not init_containers(gen):
+        return []
     sandbox = gen.sandbox.id if gen.sandbox else ""
     if any(record_of(gen, c.name).life is not Life.NEVER for c in main_containers(gen)):
         return []

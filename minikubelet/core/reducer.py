@@ -6,21 +6,29 @@ here: decisions. The shell and replay drive the same reducer, which is why repla
 
 from __future__ import annotations
 
-import msgspec
+from typing import Final
 
+import msgspec
+from msgspec.structs import replace
+
+from minikubelet.core.admission import taken_by
 from minikubelet.core.commands import Decision
 from minikubelet.core.events import (
     AgentStarted,
     AnyEvent,
     ManifestsJudged,
     NodeEvent,
+    NodeSeen,
     RuntimeListed,
     SlotEvent,
     SourceSynced,
 )
-from minikubelet.core.state import Moment, NodeFacts, Slot
+from minikubelet.core.nodefacts import NodeFacts
+from minikubelet.core.state import Moment, Slot
 from minikubelet.core.step import step, step_node, step_slot_for_node
 from minikubelet.model.ids import SlotKey
+
+_OF_NODE: Final = (AgentStarted, NodeSeen, SourceSynced, RuntimeListed, ManifestsJudged)
 
 
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -43,7 +51,7 @@ class Reducer:
         """Take the event of this seq and time (µs) in, and return what was decided, in order."""
         self.seq = seq
         now = Moment(seq, at)
-        if isinstance(event, AgentStarted | SourceSynced | RuntimeListed | ManifestsJudged):
+        if isinstance(event, _OF_NODE):
             return self._node(event, now)
         return self._slot(event, now)
 
@@ -68,7 +76,17 @@ class Reducer:
         return decisions
 
     def _keep(self, slot: Slot) -> None:
+        if self.node.max_pods or slot.counted:
+            slot = self._count(slot)
         if slot.empty:
             self.slots.pop(slot.key, None)
         else:
             self.slots[slot.key] = slot
+
+    def _count(self, slot: Slot) -> Slot:
+        """Keep the sum of what all slots take of the node."""
+        taken = taken_by(slot)
+        if taken == slot.counted:
+            return slot
+        self.node = replace(self.node, used=self.node.used.minus(slot.counted).plus(taken))
+        return replace(slot, counted=taken)
