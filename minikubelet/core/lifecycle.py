@@ -22,7 +22,8 @@ def begun(
     The back-off after its end is longer if the one before ended in the same sandbox, by itself; a container
     whose definition changed begins anew.
     """
-    dead = (*record.dead, record.id) if record.id else record.dead
+    # A driver may give an id again: what an attempt that a crash cut short left is this very instance now.
+    dead = tuple(d for d in (*record.dead, record.id) if d not in ("", container_id))
     delay = record.delay if made_from == record.hash or not record.hash else 0
     if record.life is Life.EXITED and record.sandbox_id == sandbox_id and not record.again:
         delay = next_crash_delay(delay)

@@ -7,8 +7,10 @@ agent, one of them would otherwise keep every pod of the node from running.
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from typing import Protocol, assert_never
+from weakref import WeakValueDictionary
 
 import anyio.to_thread
 import structlog
@@ -87,6 +89,7 @@ class Effects:
         self._limiter = limiter
         self._hooks = hooks
         self._ips: dict[str, tuple[str, ...]] = {}
+        self._turns: WeakValueDictionary[tuple[PodUid, str], asyncio.Lock] = WeakValueDictionary()
 
     async def carry_out(self, command: RuntimeCommand) -> ResultEvent:
         """Carry one command out; what the runtime says against it is an event too."""
@@ -116,7 +119,8 @@ class Effects:
             case StopContainer():
                 return await self._stop_container(command)
             case RemoveContainer():
-                await self._runtime.remove_container(command.container_id)
+                async with self._turn(command):
+                    await self._runtime.remove_container(command.container_id)
                 return ContainerRemoved(
                     slot=command.slot,
                     uid=command.uid,
@@ -148,7 +152,7 @@ class Effects:
         image_id = await self._images.ensure(pod, command.container)
         ips = await self._addresses(command.uid, command.sandbox_id)
         config = await self._configs.container(pod, command.container, command.attempt, ips)
-        async with self._limiter.slot():
+        async with self._turn(command), self._limiter.slot():
             container_id = await self._runtime.create_container(command.sandbox_id, config)
             await self._runtime.start_container(container_id)
         shown = await self._runtime.container_status(container_id)
@@ -192,6 +196,13 @@ class Effects:
             started_at=started.started_at,
             ended=stopped.reason,
         )
+
+    def _turn(self, command: StartContainer | RemoveContainer) -> asyncio.Lock:
+        """Starts and removals of one container go in the order in which they were decided.
+
+        What a crash left half made may have the id that the next attempt is given.
+        """
+        return self._turns.setdefault((command.uid, command.container), asyncio.Lock())
 
     async def _addresses(self, uid: PodUid, sandbox_id: str) -> tuple[str, ...]:
         """A sandbox's addresses; those of one from an earlier life of the agent are asked for as well."""

@@ -95,6 +95,10 @@ class FakeRuntime:
 
     async def remove_container(self, container_id: str) -> None:
         self._called("remove_container", container_id)
+        gate = self.gates.get("remove_container")
+        if gate is not None:
+            gate.reached.set()
+            await gate.opened.wait()
 
     async def list_pods(self, uid: PodUid | None = None) -> Sequence[ObservedPod]:
         self._called("list_pods", uid or "")

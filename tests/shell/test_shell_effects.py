@@ -180,6 +180,28 @@ def test_a_removed_container(world: World) -> None:
     assert event == ContainerRemoved(slot=SLOT, uid=UID, container="main", container_id="c1")
 
 
+def test_a_start_waits_for_a_removal_decided_before_it(world: World) -> None:
+    """A driver may give the id of what a crash left half made to the next attempt: it must not be removed."""
+
+    async def main() -> None:
+        await world.vault.store(pod())
+        gate = world.runtime.gates["remove_container"] = Gate()
+        configs = PodConfigMaker(NodeSide(name="n"), world.paths, Volumes(world.paths))
+        effects = Effects(
+            world.runtime, configs, Images(world.runtime, 1),
+            vault=world.vault, paths=world.paths, limiter=Limiter(2, 2, lambda: 0.0),
+        )  # fmt: skip
+        both = [asyncio.create_task(effects.carry_out(command)) for command in (REMOVE, START)]
+        await gate.reached.wait()
+        await asyncio.wait(both, timeout=0.2)
+        assert "create_container main" not in world.runtime.calls
+        gate.opened.set()
+        await asyncio.gather(*both)
+        assert "start_container c-main-0" in world.runtime.calls
+
+    run(main())
+
+
 def test_a_sandbox_is_stopped_or_removed(world: World) -> None:
     stop = StopSandbox(slot=SLOT, reason=Reason.POD_FINISHED, uid=UID, sandbox_id="s1")
     remove = RemoveSandbox(slot=SLOT, reason=Reason.POD_REMOVED, uid=UID, sandbox_id="s1")
