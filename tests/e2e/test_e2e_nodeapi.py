@@ -89,6 +89,33 @@ def _log(agent: AgentProcess) -> str:
     return agent.until(said, "the log, through the node API")
 
 
+def test_streams_end_with_the_agent_and_what_they_run_too(agent: AgentProcess) -> None:
+    """A followed log and a command hold nobody up, and the container goes on."""
+    agent.start()
+    agent.write("web.yaml", pod("web", f"echo hello; {STAYS}"))
+    before = agent.running("web")
+    _log(agent)
+    words = ["kubectl", "--kubeconfig", str(agent.kubeconfig), "-n", "kube-system"]
+    calls = (
+        ("logs", "-f", agent.name("web")),
+        ("exec", agent.name("web"), "--", "sh", "-c", "echo hi; sleep 98765"),
+    )
+    clients = [
+        subprocess.Popen(
+            [*words, *call], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        for call in calls
+    ]
+    for client in clients:
+        assert client.stdout is not None
+        assert client.stdout.readline()
+    assert agent.terminate() == 0
+    for client in clients:
+        client.communicate(timeout=PATIENCE)
+    agent.start()
+    assert agent.running("web") == before
+
+
 def test_a_port_that_was_chosen_and_is_busy_ends_the_start(process_agent: AgentProcess) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
