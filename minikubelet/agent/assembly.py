@@ -37,6 +37,7 @@ from minikubelet.shell.loop import Loop
 from minikubelet.shell.observer import Observer
 from minikubelet.shell.probehandlers import ProbeHandlers
 from minikubelet.shell.prober import Prober
+from minikubelet.shell.pullwaits import PullWaits
 from minikubelet.shell.recovery import recover
 from minikubelet.shell.relook import Relook
 from minikubelet.shell.timers import Timers
@@ -99,19 +100,26 @@ class History(msgspec.Struct, frozen=True):
         return self.reducer.node.runtime if StateView(self.reducer).on_runtime() else ""
 
 
-def left_behind(plan: AgentPlan, history: History, runtime: str) -> list[str]:
-    """What a start under another name or with another runtime leaves running, a sentence for each."""
-    node, told = history.reducer.node.name, []
+def left_behind(plan: AgentPlan, history: History, runtime: str) -> str:
+    """The sentence for a start with another runtime than the one that pods of before still are on.
+
+    Raises StartFault where the node had another name: an agent owns on a runtime what carries its node's
+    name, so it would take the containers' volumes away under them.
+    """
+    node = history.reducer.node.name
     if not history.runtime:
-        return []
-    remedy = "to end them, start once more with {} and an empty manifest folder"
+        return ""
     if node != plan.node_name:
-        remedy_here = remedy.format(f"--hostname-override {node}")
-        told.append(f"this was node {node} before, whose containers go on without anyone: {remedy_here}")
-    if runtime != history.runtime:
-        remedy_here = remedy.format(f"--container-runtime-endpoint {history.runtime}://")
-        told.append(f"containers made by {history.runtime} before go on without anyone: {remedy_here}")
-    return told
+        raise StartFault(
+            f"{plan.places.root} holds pods of node {node}, which still run; start with --hostname-override "
+            f"{node}, or name another state directory with --root-dir"
+        )
+    if runtime == history.runtime:
+        return ""
+    return (
+        f"containers made by {history.runtime} before go on without anyone: to end them, start once more "
+        f"with --container-runtime-endpoint {history.runtime}:// and an empty manifest folder"
+    )
 
 
 def open_history(plan: AgentPlan, clock: Clock) -> History:
@@ -146,7 +154,8 @@ def assemble(
     hooks = Hooks(runtime, vault, reducer, handlers.http, clock, told=reports.warn)
     prober = Prober(reducer, vault, handlers, clock, inbox.put, told=reports.warn)
     making = PodMaking(plan, runtime, vault, reports.client, clock)
-    effects = _effects(plan, runtime, vault, hooks, making)
+    waits = PullWaits(reducer)
+    effects = _effects(plan, runtime, vault, hooks, making, waits=waits)
     dispatcher = Dispatcher(effects, timers, outbox, inbox.put)
     intake = Intake(vault, inbox, outbox)
     relook = Relook(reducer, observer.look)
@@ -158,6 +167,7 @@ def assemble(
         relook.seen(seq, event)
         prober.seen(event)
         hooks.seen()
+        waits.seen()
 
     health = Health(observer, journal, runtime)
     inbox.put(_started(plan, history.boot, runtime))
@@ -194,7 +204,9 @@ def _started(plan: AgentPlan, boot: str, runtime: Runtime) -> AgentStarted:
     )
 
 
-def _effects(plan: AgentPlan, runtime: Runtime, vault: Vault, hooks: Hooks, making: PodMaking) -> Effects:
+def _effects(
+    plan: AgentPlan, runtime: Runtime, vault: Vault, hooks: Hooks, making: PodMaking, *, waits: PullWaits
+) -> Effects:
     most = plan.settings.agent.max_concurrent_runtime_calls
     return Effects(
         runtime,
@@ -203,5 +215,6 @@ def _effects(plan: AgentPlan, runtime: Runtime, vault: Vault, hooks: Hooks, maki
         vault=vault,
         paths=vault.paths,
         limiter=Limiter(STARTS_AT_ONCE, most, time.monotonic),
+        waits=waits,
         hooks=hooks,
     )

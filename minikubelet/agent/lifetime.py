@@ -66,7 +66,7 @@ async def _live(plan: AgentPlan) -> int:
         stack.push_async_callback(runtime.aclose)
         await _connect(runtime)
         _log.info("runtime chosen", runtime=runtime.info.name, version=runtime.info.version, why=choice.why)
-        for sentence in left_behind(plan, history, runtime.info.name):
+        if sentence := left_behind(plan, history, runtime.info.name):
             _log.warning(sentence)
         vault = Vault(PodPaths(plan.places.root, plan.places.logs))
         vault.load()

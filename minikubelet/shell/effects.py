@@ -47,6 +47,7 @@ from minikubelet.shell.hooks import Hooks
 from minikubelet.shell.images import Images
 from minikubelet.shell.limiter import Limiter
 from minikubelet.shell.podpaths import PodPaths
+from minikubelet.shell.pullwaits import PullWaits
 from minikubelet.shell.vault import Vault
 
 KILLED = 137
@@ -79,6 +80,7 @@ class Effects:
         vault: Vault,
         paths: PodPaths,
         limiter: Limiter,
+        waits: PullWaits,
         hooks: Hooks | None = None,
     ) -> None:
         self._runtime = runtime
@@ -87,6 +89,7 @@ class Effects:
         self._vault = vault
         self._paths = paths
         self._limiter = limiter
+        self._waits = waits
         self._hooks = hooks
         self._ips: dict[str, tuple[str, ...]] = {}
         self._turns: WeakValueDictionary[tuple[PodUid, str], asyncio.Lock] = WeakValueDictionary()
@@ -149,7 +152,8 @@ class Effects:
 
     async def _start_container(self, command: StartContainer) -> ContainerStarted | ContainerStartFailed:
         pod = self._pod(command)
-        image_id = await self._images.ensure(pod, command.container)
+        image = self._images.ensure(pod, command.container)
+        image_id = await self._waits.wait(command.slot, command.uid, image)
         ips = await self._addresses(command.uid, command.sandbox_id)
         config = await self._configs.container(pod, command.container, command.attempt, ips)
         async with self._turn(command), self._limiter.slot():

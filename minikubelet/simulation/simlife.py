@@ -39,6 +39,7 @@ from minikubelet.shell.loop import Loop
 from minikubelet.shell.observer import Observer
 from minikubelet.shell.podconfig import NodeSide, PodConfigMaker
 from minikubelet.shell.podpaths import PodPaths
+from minikubelet.shell.pullwaits import PullWaits
 from minikubelet.shell.recovery import recover
 from minikubelet.shell.relook import Relook
 from minikubelet.shell.timers import Timers
@@ -143,6 +144,7 @@ class AgentLife:
         put = self.inbox.put
         self.observer = Observer(self.runtime, self.clock, _StateView(self.reducer), put)
         self.timers = Timers(self.clock, put)
+        self._waits = PullWaits(self.reducer)
         self.dispatcher = Dispatcher(self._effects(), self.timers, self.outbox, put)
         self.intake = Intake(self.vault, self.inbox, self.outbox)
         self.leftovers = Leftovers(self.reducer, self.vault, self.clock)
@@ -178,6 +180,7 @@ class AgentLife:
             vault=self.vault,
             paths=paths,
             limiter=Limiter(4, 16, asyncio.get_running_loop().time),
+            waits=self._waits,
         )
 
     def _dispatch(self, command: AnyCommand) -> None:
@@ -187,6 +190,7 @@ class AgentLife:
     def _seen(self, seq: int, event: AnyEvent, decisions: list[Decision]) -> None:
         self.witness.took(self, seq, event, decisions)
         self._relook.seen(seq, event)
+        self._waits.seen()
 
     async def put(self, fact: SourceFact) -> None:
         """Be the sink of the sources."""

@@ -16,6 +16,7 @@ from minikubelet.core.events import (
     PodCleanedUp,
     SandboxStarted,
 )
+from minikubelet.core.reducer import Reducer
 from minikubelet.model.ids import PodUid, SlotKey, slot_key
 from minikubelet.model.pod import Pod
 from minikubelet.runtimes.docker import DockerRuntime
@@ -25,6 +26,7 @@ from minikubelet.shell.images import Images
 from minikubelet.shell.limiter import Limiter
 from minikubelet.shell.podconfig import NodeSide, PodConfigMaker
 from minikubelet.shell.podpaths import PodPaths
+from minikubelet.shell.pullwaits import PullWaits
 from minikubelet.shell.vault import Vault
 from minikubelet.shell.volrefresh import Refresher
 from minikubelet.shell.volumes import Volumes
@@ -55,6 +57,7 @@ class Node:
         self.effects = Effects(
             self.runtime, self.configs, images,
             vault=self.vault, paths=self.paths, limiter=Limiter(2, 2, lambda: 0.0),
+                waits=PullWaits(Reducer()),
         )  # fmt: skip
         self.refresher = Refresher(self.vault, self.volumes, self.objects, self.configs.facts, every=3600.0)
 

@@ -29,6 +29,7 @@ from minikubelet.core.events import (
     SandboxStartFailed,
     SandboxStopped,
 )
+from minikubelet.core.reducer import Reducer
 from minikubelet.model.pod import Container, EnvVar, EnvVarSource, ObjectFieldSelector, Pod
 from minikubelet.ports.runtimeport import ImageInfo, RuntimeFault
 from minikubelet.shell.effects import Effects
@@ -36,6 +37,7 @@ from minikubelet.shell.images import Images
 from minikubelet.shell.limiter import Limiter
 from minikubelet.shell.podconfig import NodeSide, PodConfigMaker
 from minikubelet.shell.podpaths import PodPaths
+from minikubelet.shell.pullwaits import PullWaits
 from minikubelet.shell.vault import Vault
 from minikubelet.shell.volumes import Volumes
 from tests.running import run
@@ -76,6 +78,7 @@ class World:
             effects = Effects(
                 self.runtime, configs, Images(self.runtime, 1),
                 vault=self.vault, paths=self.paths, limiter=Limiter(2, 2, lambda: 0.0),
+                waits=PullWaits(Reducer()),
             )  # fmt: skip
             return await effects.carry_out(command)
 
@@ -190,6 +193,7 @@ def test_a_start_waits_for_a_removal_decided_before_it(world: World) -> None:
         effects = Effects(
             world.runtime, configs, Images(world.runtime, 1),
             vault=world.vault, paths=world.paths, limiter=Limiter(2, 2, lambda: 0.0),
+                waits=PullWaits(Reducer()),
         )  # fmt: skip
         both = [asyncio.create_task(effects.carry_out(command)) for command in (REMOVE, START)]
         await gate.reached.wait()
@@ -255,6 +259,7 @@ def test_a_pod_stored_while_it_is_cleaned_up_is_kept(world: World) -> None:
         effects = Effects(
             world.runtime, configs, Images(world.runtime, 1),
             vault=world.vault, paths=world.paths, limiter=Limiter(2, 2, lambda: 0.0),
+                waits=PullWaits(Reducer()),
         )  # fmt: skip
         cleaning = asyncio.create_task(effects.carry_out(CLEAN_UP))
         await gate.reached.wait()

@@ -18,6 +18,7 @@ from minikubelet.core.events import (
     ContainerStopped,
     ResultEvent,
 )
+from minikubelet.core.reducer import Reducer
 from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.model.observed import ObservedPod
 from minikubelet.model.pod import (
@@ -37,6 +38,7 @@ from minikubelet.shell.limiter import Limiter
 from minikubelet.shell.podconfig import NodeSide, PodConfigMaker
 from minikubelet.shell.podpaths import PodPaths
 from minikubelet.shell.proberhttp import HttpAnswer, HttpFault
+from minikubelet.shell.pullwaits import PullWaits
 from minikubelet.shell.systemclock import SystemClock
 from minikubelet.shell.vault import Vault
 from minikubelet.shell.volumes import Volumes
@@ -133,7 +135,7 @@ class HookWorld(World):
             self.engine,
             PodConfigMaker(NodeSide(name="n", ips=("10.0.0.1",)), self.paths, Volumes(self.paths)),
             Images(self.engine, 1), vault=self.vault, paths=self.paths,
-            limiter=Limiter(2, 2, lambda: 0.0), hooks=hooks,
+            limiter=Limiter(2, 2, lambda: 0.0), waits=PullWaits(Reducer()), hooks=hooks,
         )  # fmt: skip
 
     def feed(self, event: AnyEvent) -> Any:
