@@ -130,7 +130,7 @@ def _default_root() -> Path:
 def _logs(wanted: str, root: Path) -> Path:
     """The directory of container logs; upstream's default is used where it can be written."""
     path = Path(wanted)
-    parent = next(p for p in (path, *path.parents) if p.exists())
+    parent = next(p for p in (path, *path.parents) if os.path.lexists(p))
     return path if os.access(parent, os.W_OK) else root / "logs"
 
 

@@ -43,6 +43,7 @@ def choose_runtime(plan: AgentPlan, clock: Clock, before: str = "") -> Choice:
         return _process(plan, f"no Docker answers at {DOCKER_SOCKET}")
     try:
         parts = urlsplit(plan.endpoint)
+        _ = parts.port  # reading it is what checks it
     except ValueError as error:
         raise StartFault(f"containerRuntimeEndpoint {plan.endpoint} is no URL: {error}") from error
     why = f"containerRuntimeEndpoint is {plan.endpoint}"

@@ -103,10 +103,9 @@ def _delete_again(obj: Obj, grace: int) -> Decision:
 
 
 def _mark(meta: Obj, began: datetime, grace: int) -> None:
-    try:
-        meta["deletionTimestamp"] = time_text(began + timedelta(seconds=grace))
-    except OverflowError as problem:
-        raise bad_request(f"a grace period of {grace} seconds reaches beyond the calendar") from problem
+    longest = int((datetime.max.replace(tzinfo=began.tzinfo) - began).total_seconds())
+    grace = min(grace, longest)
+    meta["deletionTimestamp"] = time_text(began + timedelta(seconds=grace))
     meta["deletionGracePeriodSeconds"] = grace
 
 

@@ -69,10 +69,13 @@ class Engine:
         *,
         params: Mapping[str, Any] | None = None,
         body: Any = None,
-        patient: bool = False,
+        longer: float = 0.0,
     ) -> Any:
-        """One request and its decoded JSON answer, None if there is none; `patient` waits without end."""
-        raw = await self._fetch(method, path, params, body, None if patient else self.call_seconds)
+        """One request and its decoded JSON answer, None if there is none.
+
+        `longer` is the seconds that the engine needs beyond what any call may take.
+        """
+        raw = await self._fetch(method, path, params, body, self.call_seconds + longer)
         return self._decoded(raw, Any) if raw.strip() else None
 
     async def read(self, path: str, kind: type[T], *, params: Mapping[str, Any] | None = None) -> T:

@@ -23,6 +23,10 @@ CANNOT_START: Final = 128
 """The exit code of a container whose start failed when the engine names none; as the engine's own."""
 
 
+_LONGEST_GRACE: Final = 2**31 - 1
+"""the engine counts a stop's seconds in 32 bits"""
+
+
 class Lifecycle:
     """The hands of one driver."""
 
@@ -84,7 +88,7 @@ class Lifecycle:
         if grace_seconds <= 0:
             await self.kill(container_id)
         elif waiting is None:
-            await self._stop(container_id, math.ceil(grace_seconds))
+            await self._stop(container_id, min(_LONGEST_GRACE, math.ceil(grace_seconds)))
         else:  # a second stop signal would tell many programs to drop everything at once
             done, _ = await asyncio.wait({waiting}, timeout=grace_seconds)
             if not done:
@@ -97,7 +101,7 @@ class Lifecycle:
         self._stopping[container_id] = ended
         try:
             path = f"containers/{container_id}/stop"
-            await self._engine.ask("POST", path, params={"t": grace_seconds}, patient=True)
+            await self._engine.ask("POST", path, params={"t": grace_seconds}, longer=grace_seconds)
         except DockerError as error:
             if not is_gone(error):
                 raise refused("KillContainer", error, container_id=container_id) from None
