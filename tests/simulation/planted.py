@@ -16,7 +16,7 @@ from minikubelet.apiclient.apipaths import pod_path
 from minikubelet.core import apply, draft, lifecycle, look, plan, plan_stop, plan_sync, step
 from minikubelet.core.backoff import CRASH_INITIAL, SECOND
 from minikubelet.core.events import AgentStarted, PodObserved
-from minikubelet.core.state import Generation, NodeFacts, Slot, Stage
+from minikubelet.core.state import Generation, Slot, Stage
 from minikubelet.journal.diskjournal import DiskJournal
 from minikubelet.model.ids import PodUid, split_slot
 from minikubelet.ports.sourceport import FileStatus
@@ -126,7 +126,7 @@ def relook_is_skipped(patch: Patch) -> None:
 def decided_before_the_runtime_was_listed(patch: Patch) -> None:
     step_node = step.step_node
 
-    def hasty(node: NodeFacts, event: Any) -> NodeFacts:
+    def hasty(node: Any, event: Any) -> Any:
         made = step_node(node, event)
         return replace(made, listed=True) if isinstance(event, AgentStarted) else made
 

@@ -1,0 +1,94 @@
+"""The command: progress and exit codes, a failure made small, kept, and written as a test."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from minikubelet.cli import main
+from minikubelet.simulation.simcommand import as_test
+from minikubelet.simulation.simrun import run
+from minikubelet.simulation.simscenario import Kind, Scenario, scenario
+from minikubelet.simulation.simshrink import Shrinker
+from tests.simulation.planted import timers_never_fire
+from tests.simulation.simulation_world import at
+
+
+def test_seeds_that_keep_every_promise(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "--seeds", "2", "--duration", "5s", "--pods", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "2 seeds" in said
+    assert "every promise was kept" in said
+
+
+def test_json_says_what_was_covered(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "--seed", "7", "--duration", "5s", "--faults", "files,crash", "-o", "json"]) == 0
+    said = msgspec.json.decode(capsys.readouterr().out)
+    assert said["seeds"] == 1
+    assert said["coverage"]["AgentStarted node"] >= 1
+
+
+def test_a_failure_is_kept_and_opens_again(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a planted bug: the scenario shrinks, and its journal replays and tells why."""
+    timers_never_fire(monkeypatch)
+    written = tmp_path / "test_found.py"
+    arguments = ["simulate", "--seeds", "4", "--duration", "5s", "--save", str(tmp_path), "--pytest"]
+    assert main([*arguments, str(written)]) == 1
+    kept = min(tmp_path.glob("seed-*"))
+    assert f"minikubelet simulate --seed {kept.name[5:]} --duration 5s" in capsys.readouterr().out
+    small = msgspec.json.decode((kept / "scenario.json").read_bytes(), type=Scenario)
+    assert run(small).violations[0].promise == "liveness"
+    assert main(["simulate", "--scenario", str(kept / "scenario.json"), "--no-shrink"]) == 1
+    assert main(["replay", str(kept / "journal"), "--verify"]) == 0
+    assert "SCENARIO" in written.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--seeds", "0"],
+        ["--seed", "x"],
+        ["--pods", "99"],
+        ["--duration", "soon"],
+        ["--faults", "gremlins"],
+    ],
+)
+def test_wrong_usage_is_said(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["simulate", *wrong])
+    assert ended.value.code == 2
+    assert wrong[1] in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = tmp_path / "x.json"
+    wrong.write_text("{}", encoding="utf-8")
+    assert main(["simulate", "--scenario", str(wrong)]) == 2
+    assert "is no scenario" in capsys.readouterr().err
+
+
+def told(kinds: set[Kind]) -> Callable[[Scenario], str]:
+    return lambda tried: "broken" if kinds <= {each.kind for each in tried.actions} else ""
+
+
+def test_shrinking_leaves_what_is_needed() -> None:
+    every = [at(number, kind, "s0") for number, kind in enumerate(Kind)]
+    big = Scenario(seed=1, duration=9, actions=tuple(every))
+    needed = {Kind.EXIT, Kind.FILE_PUT}
+    small = Shrinker(told(needed), "broken").shrink(big)
+    assert {each.kind for each in small.actions} == needed
+
+
+def test_shrinking_gives_up_after_so_many_tries() -> None:
+    big = scenario(3, duration=20, pods=3, faults=("files",))
+    shrinker = Shrinker(lambda _tried: "broken", "broken", tries=1)
+    assert len(shrinker.shrink(big).actions) < len(big.actions)
+    assert shrinker.left == 0
+
+
+def test_a_scenario_as_a_test_is_python() -> None:
+    small = scenario(3, duration=2, pods=1, faults=("files",))
+    compile(as_test(small, "grace"), "test_found.py", "exec")
