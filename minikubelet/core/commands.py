@@ -25,6 +25,7 @@ class Reason(Enum):
     POD_DELETED = "PodDeleted"
     POD_FINISHED = "PodFinished"
     POD_UNKNOWN = "PodUnknown"
+    POD_REFUSED = "PodRefused"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     NEXT_IN_ORDER = "NextInOrder"
     CONTAINER_EXITED = "ContainerExited"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
+from minikubelet.core.nodefacts import Pairs, Taint
 from minikubelet.model.ids import PodUid, SlotKey, Source
 from minikubelet.model.observed import ObservedPod
 from minikubelet.model.pod import Pod, ProbeKind
@@ -27,7 +28,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", k
 class AgentStarted(Event, tag=True, frozen=True, kw_only=True):
     """A life of the agent began: commands that were under way will not be answered any more.
 
-    `sources` are those configured now; `has_api` tells whether anything can be reported.
+    `sources` are those configured now; `has_api` tells whether anything can be reported. What the node can
+    take is in pods, thousandths of a core and bytes, 0 where not known; `labels` are those it gives itself.
     """
 
     node: str
@@ -37,6 +39,18 @@ class AgentStarted(Event, tag=True, frozen=True, kw_only=True):
     runtime: str = ""
     node_ips: tuple[str, ...] = ()
     static_namespace: str = "kube-system"
+    max_pods: int = 0
+    allocatable_cpu: int = 0
+    allocatable_memory: int = 0
+    allocatable_storage: int = 0
+    labels: Pairs = ()
+
+
+class NodeSeen(Event, tag=True, frozen=True, kw_only=True):
+    """The API server's Node object has these labels and taints, in the order of their names."""
+
+    labels: Pairs = ()
+    taints: tuple[Taint, ...] = ()
 
 
 class SourceSynced(Event, tag=True, frozen=True, kw_only=True):
@@ -258,7 +272,7 @@ class TimerFired(Event, tag=True, frozen=True, kw_only=True):
     slot: SlotKey
 
 
-NodeEvent = AgentStarted | SourceSynced | RuntimeListed | ManifestsJudged
+NodeEvent = AgentStarted | NodeSeen | SourceSynced | RuntimeListed | ManifestsJudged
 SpecEvent = PodSet | PodWithdrawn
 MirrorEvent = MirrorSeen | MirrorGone
 PodResult = (

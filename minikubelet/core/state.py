@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from minikubelet.core.commands import Reason
+from minikubelet.core.nodefacts import Demand, Refusal
 from minikubelet.model.ids import PodUid, SlotKey, Source
 from minikubelet.model.pod import Container, Pod, ProbeKind
 from minikubelet.model.status import PodStatus
@@ -22,26 +23,6 @@ class Moment(msgspec.Struct, frozen=True):
 
     seq: int
     at: int
-
-
-class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What holds for the whole node in this life of the agent."""
-
-    name: str = ""
-    boot: str = ""
-    sources: tuple[Source, ...] = ()
-    synced: tuple[Source, ...] = ()
-    listed: bool = False
-    has_api: bool = False
-    runtime: str = ""
-    node_ips: tuple[str, ...] = ()
-    rejected: int = 0
-    """how many manifests are broken now"""
-
-    @property
-    def all_synced(self) -> bool:
-        """Whether every source has given its first full list."""
-        return all(source in self.synced for source in self.sources)
 
 
 class Life(Enum):
@@ -179,7 +160,8 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     `pod` is None for a pod known from the runtime alone. `offered` tells whether a source holds it in this
     life of the agent, `told` and `released` whether `published` was handed to the outbox and the deletion of
     the API object was asked for in it. `reborn` is the seq of a PodSet that asks for the same pod again while
-    it ends. `over`: the API server said that it had ended before this node knew of an end.
+    it ends. `over`: the API server said that it had ended before this node knew of an end. `admitted` is what
+    it takes of the node that has admitted it, `refused` why the node did not.
     """
 
     uid: PodUid
@@ -210,6 +192,8 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     told: bool = False
     released: bool = False
     over: bool = False
+    admitted: Demand | None = None
+    refused: Refusal | None = None
 
     @property
     def alive(self) -> bool:
@@ -241,7 +225,8 @@ class Slot(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `mirror_asked` is what was last asked of the API server, `mirror_free_at` the moment before which a
     deleted mirror is not created again, `wake_at` the timer that is armed. `looked` is the seq at which the
-    newest observation began, `planned_at` the time of the last plan.
+    newest observation began, `planned_at` the time of the last plan. `counted` is what the node counts as
+    taken by its pods.
     """
 
     key: SlotKey
@@ -253,6 +238,7 @@ class Slot(msgspec.Struct, frozen=True, omit_defaults=True):
     wake_at: int = 0
     looked: int = 0
     planned_at: int = 0
+    counted: tuple[Demand, ...] = ()
 
     @property
     def empty(self) -> bool:

@@ -16,13 +16,16 @@ from minikubelet.core.events import (
     AgentStarted,
     ManifestsJudged,
     NodeEvent,
+    NodeSeen,
     RuntimeListed,
     SlotEvent,
     SourceSynced,
 )
 from minikubelet.core.merge import comes_back
+from minikubelet.core.nodefacts import NodeFacts
 from minikubelet.core.plan import no_moment_came, plan
-from minikubelet.core.state import Generation, Moment, NodeFacts, Slot
+from minikubelet.core.state import Generation, Moment, Slot, Stage
+from minikubelet.model.ids import Source
 
 
 def step(slot: Slot, event: SlotEvent, node: NodeFacts, now: Moment) -> tuple[Slot, list[Decision]]:
@@ -43,6 +46,7 @@ def step_node(node: NodeFacts, event: NodeEvent) -> NodeFacts:
     """Take an event of the node in; each slot then goes through `step_slot_for_node`."""
     match event:
         case AgentStarted():
+            known = node if node.name == event.node else NodeFacts()
             return NodeFacts(
                 name=event.node,
                 boot=event.boot,
@@ -50,7 +54,16 @@ def step_node(node: NodeFacts, event: NodeEvent) -> NodeFacts:
                 has_api=event.has_api,
                 runtime=event.runtime,
                 node_ips=event.node_ips,
+                max_pods=event.max_pods,
+                allocatable_cpu=event.allocatable_cpu,
+                allocatable_memory=event.allocatable_memory,
+                allocatable_storage=event.allocatable_storage,
+                labels=tuple(sorted({**dict(known.labels), **dict(event.labels)}.items())),
+                taints=known.taints,
+                used=node.used,
             )
+        case NodeSeen():
+            return replace(node, labels=event.labels, taints=event.taints)
         case SourceSynced():
             return replace(node, synced=tuple(dict.fromkeys((*node.synced, event.source))))
         case RuntimeListed():
@@ -79,12 +92,14 @@ def step_slot_for_node(
 def _new_life(slot: Slot) -> Slot:
     """Commands that were under way are not answered any more, and upstream has to be told again."""
     kept = tuple(_new_life_of(gen) for gen in slot.generations)
-    return Slot(key=slot.key, generations=kept)
+    return Slot(key=slot.key, generations=kept, counted=slot.counted)
 
 
 def _new_life_of(gen: Generation) -> Generation:
-    """In a new life everything is looked at before anything is decided."""
+    """In a new life everything is looked at before anything is decided, refused static pods once more."""
     sure = {name: replace(r, unsure=False) if r.unsure else r for name, r in gen.containers.items()}
+    if gen.refused is not None and gen.source is Source.FILE and not (gen.ending and gen.ending.remove):
+        gen = replace(gen, refused=None, ending=None, stage=Stage.ACTIVE)
     return replace(
         gen,
         containers=sure,

@@ -31,6 +31,8 @@ def of_event(event: e.AnyEvent) -> str:  # noqa: C901 - one arm an event
     match event:
         case e.AgentStarted():
             return f"agent started on {event.node} (runtime {event.runtime or 'unknown'})"
+        case e.NodeSeen():
+            return f"the API server's Node has {len(event.labels)} labels and {len(event.taints)} taints"
         case e.SourceSynced():
             return f"{_SOURCES[event.source]} was listed in full ({len(event.present)} pods)"
         case e.RuntimeListed():
@@ -178,6 +180,7 @@ _REASONS = {
     c.Reason.POD_DELETED: "the pod was deleted at the API server",
     c.Reason.POD_FINISHED: "the pod has finished: its restart policy starts nothing again",
     c.Reason.POD_UNKNOWN: "no source knows this pod, it was only found on the runtime",
+    c.Reason.POD_REFUSED: "the node does not take the pod",
     c.Reason.DEADLINE_EXCEEDED: "activeDeadlineSeconds has passed",
     c.Reason.NEXT_IN_ORDER: "its turn had come: all that has to run before it does",
     c.Reason.CONTAINER_EXITED: "the container had exited and its restart policy starts it again",

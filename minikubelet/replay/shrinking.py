@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from minikubelet.core.commands import AnyCommand, Decision
 from minikubelet.core.events import AnyEvent, PodObserved
+from minikubelet.core.nodefacts import NodeFacts
 from minikubelet.core.reducer import Reducer
 from minikubelet.core.reducer import Snapshot as State
-from minikubelet.core.state import NodeFacts
 from minikubelet.ports.journalport import Record, RecordKind
 from minikubelet.replay.replayhistory import Step
 from minikubelet.wire.records import encode_command, encode_event

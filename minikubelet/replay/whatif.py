@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from minikubelet.core.commands import Decision
 from minikubelet.core.events import AgentStarted, AnyEvent, PodSet
+from minikubelet.core.nodefacts import NodeFacts
 from minikubelet.core.reducer import Reducer
 from minikubelet.core.reducer import Snapshot as State
-from minikubelet.core.state import NodeFacts
 from minikubelet.model.ids import PodUid, Source, slot_key
 from minikubelet.model.pod import Pod, api_name
 from minikubelet.ports.journalport import Record

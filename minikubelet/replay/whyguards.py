@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from minikubelet.core.admission import awaits_labels
 from minikubelet.core.backoff import CRASH_MAX
 from minikubelet.core.commands import CLEANUP_LANE, SANDBOX_LANE
+from minikubelet.core.nodefacts import NodeFacts
 from minikubelet.core.plan import waits_for
 from minikubelet.core.plan_sync import due_at, restart_policy, will_restart
 from minikubelet.core.probes import has_started
@@ -20,7 +22,6 @@ from minikubelet.core.state import (
     Generation,
     Life,
     Moment,
-    NodeFacts,
     Slot,
     Stage,
     init_containers,
@@ -80,12 +81,16 @@ def _of_stage(scene: Scene, gen: Generation) -> Iterator[str]:
         yield f"the pod is ending since {clock(gen.ending.at)}: {of_reason(gen.ending.reason)}"
         if gen.reborn is not None:
             yield "the same pod is wanted again and starts anew once nothing of it is left"
+    elif gen.stage is Stage.FINISHED and gen.refused is not None:
+        yield f"the node has refused the pod: {gen.refused.reason}: {gen.refused.message}"
     elif gen.stage is Stage.FINISHED:
         yield f"the pod has finished: restartPolicy {restart_policy(gen)} starts nothing of it again"
     elif gen.stage is Stage.CLEANED:
         yield "nothing is left of the pod on the node; it waits for its API object to go"
     elif not gen.offered and gen.source not in scene.node.synced and gen.source in scene.node.sources:
         yield f"{_FROM[gen.source]} has not been listed yet: whether it still holds the pod is not known"
+    elif scene.node.max_pods and gen.admitted is None and awaits_labels(gen, scene.node, scene.now):
+        yield "the node does not have the labels that the pod asks for; they may be on their way"
 
 
 def _of_sandbox(scene: Scene, gen: Generation) -> Iterator[str]:

@@ -37,6 +37,7 @@ from minikubelet.core.events import (
     SourceSynced,
     TimerFired,
 )
+from minikubelet.core.nodefacts import Usage
 from minikubelet.core.plan import plan
 from minikubelet.core.reducer import Reducer
 from minikubelet.core.state import Generation, Moment
@@ -85,7 +86,14 @@ def slot_of(pod: Pod) -> SlotKey:
 class World:
     """One node: its reducer, its runtime, its clock, the commands upstream was told, and all decisions."""
 
-    def __init__(self, *sources: Source, api: bool = False, started: bool = True, check: bool = True) -> None:
+    def __init__(
+        self,
+        *sources: Source,
+        api: bool = False,
+        started: bool = True,
+        check: bool = True,
+        node: dict[str, Any] | None = None,
+    ) -> None:
         self.sources = sources or (Source.FILE,)
         self.api = api
         self.reducer = Reducer()
@@ -98,6 +106,7 @@ class World:
         self.timers: dict[SlotKey, int] = {}
         self.offers: dict[SlotKey, PodSet] = {}
         self.boots = 0
+        self.node: dict[str, Any] = node or {}
         if started:
             self.start_agent()
             self.sync_sources()
@@ -137,6 +146,8 @@ class World:
             again, decided = plan(slot, self.reducer.node, Moment(seq, self.now))
             assert decided == []
             assert replace(again, planned_at=slot.planned_at) == slot
+        counted = [demand for slot in self.reducer.slots.values() for demand in slot.counted]
+        assert _sorted(self.reducer.node.used) == _sorted(Usage().plus(tuple(counted)))
         lanes = [(c.uid, c.container, c.attempt) for c in self.queue if isinstance(c, StartContainer)]
         assert len(lanes) == len(set(lanes))
 
@@ -155,6 +166,7 @@ class World:
                 has_api=self.api,
                 runtime="model",
                 node_ips=("192.0.2.1",),
+                **self.node,
             )
         )
         if observe:
@@ -333,6 +345,10 @@ class World:
 def of(kind: type[C], commands: Iterable[AnyCommand]) -> list[C]:
     """The commands of a kind."""
     return [command for command in commands if isinstance(command, kind)]
+
+
+def _sorted(used: Usage) -> Usage:
+    return replace(used, ports=tuple(sorted(used.ports, key=repr)))
 
 
 def names(commands: Iterable[AnyCommand]) -> list[str]:

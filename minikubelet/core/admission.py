@@ -1,0 +1,111 @@
+"""Admission: whether the node takes a pod, decided once, before anything of it is started.
+
+After upstream's lifecycle/predicate.go: operating system, then pods, cpu, memory and storage against what is
+allocatable, then labels, host ports and taints. A pod that was admitted stays admitted, whatever happens to
+the node, and so does one of which the runtime shows that it ran. May not be here: how a refused pod looks
+(`project`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from minikubelet.core import lifecycle
+from minikubelet.core.backoff import SECOND
+from minikubelet.core.commands import Reason
+from minikubelet.core.demand import demand_of
+from minikubelet.core.draft import Draft
+from minikubelet.core.nodefacts import Demand, HostPort, NodeFacts, Refusal, Usage
+from minikubelet.core.nodematch import fits_labels, untolerated, wants_labels
+from minikubelet.core.state import Generation, Slot, Stage
+from minikubelet.model.ids import Source
+from minikubelet.model.pod import Pod
+
+LABELS_GRACE = 5 * SECOND
+"""µs that a pod from the API server waits for labels that it asks for: they may be on their way as well."""
+
+_COUNTED = (Stage.ACTIVE, Stage.ENDING)
+
+
+def admit(slot: Slot, gen: Generation, node: NodeFacts, draft: Draft) -> Generation:
+    """Admit or refuse a pod that is to run, or leave it for later; `admitted` and `refused` tell."""
+    if gen.pod is None or node.max_pods == 0:
+        return gen
+    demand = demand_of(gen.pod)
+    if gen.containers or gen.sandbox is not None:
+        return replace(gen, admitted=demand)
+    if awaits_labels(gen, node, draft.now.at):
+        draft.wake_by(gen.born_at + LABELS_GRACE)
+        return gen
+    used = node.used.minus(slot.counted).plus(taken_by(slot))
+    refusal = next(_refusals(gen.pod, gen.source, demand, node, used), None)
+    if refusal is None:
+        return replace(gen, admitted=demand)
+    ending = lifecycle.new_ending(gen, Reason.POD_REFUSED, draft.now, remove=False)
+    return replace(gen, refused=refusal, ending=ending, stage=Stage.FINISHED)
+
+
+def awaits_labels(gen: Generation, node: NodeFacts, at: int) -> bool:
+    """Whether a pod from the API server asks for labels that the node does not have, or may not have yet."""
+    if gen.source is not Source.API or gen.pod is None or not at < gen.born_at + LABELS_GRACE:
+        return False
+    wanting = wants_labels(gen.pod) and not fits_labels(gen.pod, node.name, dict(node.labels))
+    return wanting and at >= gen.born_at
+
+
+def taken_by(slot: Slot) -> tuple[Demand, ...]:
+    """What the pods of a slot take of the node: those that run, and those that were to go on when last seen.
+
+    As upstream, what no source holds any more does not stand in the way of what is to come.
+    """
+    return tuple(
+        [
+            g.admitted
+            for g in slot.generations
+            if g.admitted is not None and g.stage in _COUNTED and (g.offered or g.ending is None)
+        ]
+    )
+
+
+def _refusals(
+    pod: Pod, source: Source | None, demand: Demand, node: NodeFacts, used: Usage
+) -> Iterator[Refusal]:
+    """All that speaks against a pod, what counts first first."""
+    if pod.metadata.labels.get("kubernetes.io/os", "linux") != "linux":
+        yield Refusal(
+            "PodOSSelectorNodeLabelDoesNotMatch",
+            "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label",
+        )
+    if pod.spec.os is not None and pod.spec.os.name != "linux":
+        yield Refusal("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS")
+    yield from _insufficient(demand, node, used)
+    if not fits_labels(pod, node.name, dict(node.labels)):
+        yield _predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
+    if any(_clash(port, other) for port in demand.ports for other in used.ports):
+        yield _predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports")
+    if source is not Source.FILE and untolerated(pod, node.taints) is not None:
+        yield _predicate("TaintToleration", "node(s) had taints that the pod didn't tolerate")
+
+
+def _insufficient(demand: Demand, node: NodeFacts, used: Usage) -> Iterator[Refusal]:
+    table = (
+        ("pods", 1, used.pods, node.max_pods),
+        ("cpu", demand.cpu, used.cpu, node.allocatable_cpu),
+        ("memory", demand.memory, used.memory, node.allocatable_memory),
+        ("ephemeral-storage", demand.storage, used.storage, node.allocatable_storage),
+    )
+    for name, wanted, taken, capacity in table:
+        if capacity > 0 and wanted > max(0, capacity - taken):
+            counts = f"requested: {wanted}, used: {taken}, capacity: {capacity}"
+            yield Refusal(f"OutOf{name}", f"Node didn't have enough resource: {name}, {counts}")
+
+
+def _predicate(name: str, why: str) -> Refusal:
+    return Refusal(name, f"Predicate {name} failed: {why}")
+
+
+def _clash(one: HostPort, other: HostPort) -> bool:
+    same = one.number == other.number and one.protocol == other.protocol
+    return same and (one.ip == other.ip or "" in (one.ip, other.ip))
