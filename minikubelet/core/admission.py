@@ -29,18 +29,16 @@ LABELS_GRACE = 5 * SECOND
 _COUNTED = (Stage.ACTIVE, Stage.ENDING)
 
 
-def admit(slot: Slot, gen: Generation, node: NodeFacts, draft: Draft) -> Generation:
+def admit(slot: Slot, gen: Generation, pod: Pod, node: NodeFacts, draft: Draft) -> Generation:
     """Admit or refuse a pod that is to run, or leave it for later; `admitted` and `refused` tell."""
-    if gen.pod is None or node.max_pods == 0:
-        return gen
-    demand = demand_of(gen.pod)
+    demand = demand_of(pod)
     if gen.containers or gen.sandbox is not None:
         return replace(gen, admitted=demand)
     if awaits_labels(gen, node, draft.now.at):
         draft.wake_by(gen.born_at + LABELS_GRACE)
         return gen
     used = node.used.minus(slot.counted).plus(taken_by(slot))
-    refusal = next(_refusals(gen.pod, gen.source, demand, node, used), None)
+    refusal = next(_refusals(pod, gen.source, demand, node, used), None)
     if refusal is None:
         return replace(gen, admitted=demand)
     ending = lifecycle.new_ending(gen, Reason.POD_REFUSED, draft.now, remove=False)

@@ -97,7 +97,7 @@ def _advance(slot: Slot, gen: Generation, node: NodeFacts, draft: Draft) -> Gene
         if gen.pod is None or not (gen.offered or _synced(gen, node)) or waits_for(slot, gen):
             return gen
         if node.max_pods and gen.admitted is None:
-            gen = admit(slot, gen, node, draft)
+            gen = admit(slot, gen, gen.pod, node, draft)
             if gen.admitted is None:
                 return gen
         return sync(gen, draft)

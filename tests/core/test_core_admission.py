@@ -6,6 +6,7 @@ import pytest
 
 from minikubelet.core.events import NodeSeen
 from minikubelet.core.nodefacts import Taint
+from minikubelet.core.qos import qos_class
 from minikubelet.model.ids import Source
 from minikubelet.model.pod import (
     Affinity,
@@ -24,12 +25,13 @@ from minikubelet.model.pod import (
 from tests.core.core_world import World, container, names, sidecar, static_pod
 
 GIB = 1 << 30
+LABELS = (("disk", "ssd"), ("gen", "7"), ("kubernetes.io/os", "linux"))
 ROOM = {
     "max_pods": 3,
     "allocatable_cpu": 2000,
     "allocatable_memory": 2 * GIB,
     "allocatable_storage": 10 * GIB,
-    "labels": (("disk", "ssd"), ("gen", "7"), ("kubernetes.io/os", "linux")),
+    "labels": LABELS,
 }
 
 
@@ -104,7 +106,10 @@ def test_requests_beyond_what_is_left_are_refused(asked: Container, reason: str,
     assert verdict(world, "second") == (reason, INSUFFICIENT + message)
     status = world.status("second")
     assert (status.phase, status.conditions, status.container_statuses) == ("Failed", (), ())
-    assert (status.start_time, status.qos_class) == ("2023-11-14T22:13:20Z", "Burstable")
+    assert (status.start_time, status.qos_class) == (
+        "2023-11-14T22:13:20Z",
+        qos_class(named("second", asked)),
+    )
     assert world.status("first").phase == "Running"
 
 
@@ -216,7 +221,7 @@ def test_only_no_execute_taints_are_the_nodes_business(
     taint: Taint, tolerations: tuple[Toleration, ...], *, taken: bool
 ) -> None:
     world = node()
-    world.feed(NodeSeen(labels=ROOM["labels"], taints=(taint,)))  # type: ignore[arg-type]
+    world.feed(NodeSeen(labels=LABELS, taints=(taint,)))
     world.offer(named("p", tolerations=tolerations), Source.API)
     world.offer(named("static"))
     why = f"{FAILED}TaintToleration failed: node(s) had taints that the pod didn't tolerate"
