@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 BIN := .venv/bin
 
-.PHONY: run test lint types floors unit bench clean
+.PHONY: run test lint types floors unit bench image cluster cluster-down clean
 
 run: .venv/ready
 	$(BIN)/minikubelet run --config config/kubelet-config.yaml
@@ -22,6 +22,17 @@ floors: .venv/ready
 
 unit: .venv/ready
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
+
+# The agent in an image; with BASE=NAME on that base, else on one made of this machine's packages.
+image: .venv/ready
+	BASE=$(BASE) tools/image.sh
+
+# A stub API server and three agents in containers on one Docker engine; cluster-down takes everything away.
+cluster: image
+	tools/cluster.sh up
+
+cluster-down:
+	tools/cluster.sh down
 
 # An environment that works is kept and only brought up to date: making it anew over the old one with
 # another Python would mix the two.

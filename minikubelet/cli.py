@@ -2,7 +2,8 @@
 
 Belongs here: parsers, help texts, exit codes. May not be here: an import that help does not need; the
 function that answers a command is named, and imported when it is called.
-Exit codes: 0 done, 1 the answer is no or the work failed, 2 wrong usage or unusable input.
+Exit codes: 0 done, 1 the answer is no or the work failed, 2 wrong usage or unusable input, 128 and a
+signal's number where one ended it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ DESCRIPTION = "A node agent for Kubernetes whose every decision is in a journal 
 def entry() -> int:
     """The console script; returns the exit code."""
     _give_streams()
+    if os.getpid() == 1:
+        from minikubelet.agent.pidone import as_pid_one  # noqa: PLC0415 - only in a container of its own
+
+        return as_pid_one(lambda: main(sys.argv[1:]))
     return main(sys.argv[1:])
 
 
@@ -100,6 +105,32 @@ def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         default=0,
         help="0 is info, 4 and more debug",
     )
+    _logging_format(run)
+    _from_environment(run)
+
+
+def _logging_format(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--logging-format",
+        choices=("text", "json"),
+        default="text",
+        help="text on standard error, or one JSON object a line on standard output; default: %(default)s",
+    )
+
+
+def _from_environment(command: argparse.ArgumentParser) -> None:
+    """Let every flag be given as MINIKUBELET_FLAG_NAME too; a flag that is written counts more."""
+    for action in command._actions:  # noqa: SLF001 - argparse has no public list of them
+        flag = next((each for each in action.option_strings if each.startswith("--")), "")
+        given = os.environ.get("MINIKUBELET_" + flag.lstrip("-").replace("-", "_").upper(), "")
+        if not given or action.dest == "help":
+            continue
+        if action.nargs == 0:
+            action.default = given.lower() in {"1", "true", "yes"}
+        elif action.choices is not None and given not in action.choices:
+            command.error(f"the environment says {flag} {given}; choose from {', '.join(action.choices)}")
+        else:
+            action.default = given
 
 
 def _apiserver(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -111,6 +142,8 @@ def _apiserver(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     stub.add_argument("--bind-address", metavar="ADDRESS", default="127.0.0.1", help="default: %(default)s")
     stub.add_argument("--secure-port", metavar="PORT", type=int, default=6443, help="default: %(default)s")
     stub.add_argument("--write-kubeconfig", metavar="FILE", type=Path, help="default: in the state directory")
+    _logging_format(stub)
+    _from_environment(stub)
 
 
 def _inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -129,6 +162,13 @@ def _inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "status", help="tell how the running agent is", description="Tell how the running agent is."
     )
     status.set_defaults(handler="minikubelet.agent.inspect:status")
+    healthz = commands.add_parser(
+        "healthz",
+        help="ask the running agent for a sign of life",
+        description="Ask the running agent for a sign of life: 0 if it answers, whatever its pods do.",
+    )
+    healthz.set_defaults(handler="minikubelet.agent.inspect:healthz")
+    healthz.add_argument("--root-dir", metavar="DIR", type=Path, help="state directory of the agent")
     for command, forms in (
         (manifests, ("json", "yaml")),
         (pods, ("wide", "json", "yaml")),

@@ -1,4 +1,4 @@
-"""Logging of the agent: structured lines on standard error.
+"""Logging of the agent: structured lines on standard error, or JSON on standard output.
 
 Belongs here: levels and form, and that a line which cannot be written is lost and nothing else is: a full
 disk behind standard error, or a reader that has gone, must not end the agent. May not be here: what is said.
@@ -12,6 +12,9 @@ import sys
 from typing import TextIO, cast
 
 import structlog
+
+JSON = "json"
+"""upstream's --logging-format whose lines are JSON"""
 
 DEBUG_FROM = 4
 """upstream's -v from which on everything is said"""
@@ -39,18 +42,24 @@ class _Unfailing:
             self._stream.flush()
 
 
-def configure_logging(verbosity: int) -> None:
-    """One line an event on standard error, coloured on a terminal."""
+def configure_logging(verbosity: int, form: str = "text") -> None:
+    """One line an event: `text` on standard error, coloured on a terminal, or `json` on standard output."""
     level = logging.DEBUG if verbosity >= DEBUG_FROM else logging.INFO
+    structured = form == JSON
+    renderers: list[structlog.typing.Processor] = (
+        [structlog.processors.EventRenamer("msg"), structlog.processors.JSONRenderer(default=str)]
+        if structured
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts" if structured else "timestamp"),
             structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0),
+            *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=unfailing(sys.stderr)),
+        logger_factory=structlog.PrintLoggerFactory(file=unfailing(sys.stdout if structured else sys.stderr)),
         cache_logger_on_first_use=True,
     )

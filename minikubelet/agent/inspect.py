@@ -102,6 +102,16 @@ def status(options: argparse.Namespace) -> int:
     return 0 if answer["ok"] else 1
 
 
+def healthz(options: argparse.Namespace) -> int:
+    """A sign of life: 0 when the agent's loop answers, 1 when it does not."""
+    try:
+        _say(str(ask(_root(options), "/healthz")))
+    except NoAgent as error:
+        sys.stderr.write(f"minikubelet: {error}\n")
+        return 1
+    return 0
+
+
 def manifests(options: argparse.Namespace) -> int:
     """List verdicts: 0 when every file is accepted or ignored, 1 when one is not or no agent answers."""
     try:

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Coroutine
 
 import structlog
 
-from minikubelet.agent.agentlogging import configure_logging, unfailing
+from minikubelet.agent.agentlogging import JSON, configure_logging, unfailing
 from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream, make_plan
 from minikubelet.agent.assembly import History, Parts, assemble, left_behind, open_history
 from minikubelet.agent.livetable import LiveTable
@@ -40,16 +40,16 @@ _log = structlog.get_logger()
 
 def run(options: argparse.Namespace) -> int:
     """`minikubelet run`: 0 after a signal, 1 when the agent failed, 2 when it could not start as told."""
-    configure_logging(options.verbosity)
+    configure_logging(options.verbosity, options.logging_format)
     try:
         plan = make_plan(options)
-        return asyncio.run(_live(plan))
+        return asyncio.run(_live(plan, json_lines=options.logging_format == JSON))
     except StartFault as fault:
         sys.stderr.write(f"minikubelet: {fault}\n")
         return 2
 
 
-async def _live(plan: AgentPlan) -> int:
+async def _live(plan: AgentPlan, *, json_lines: bool) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -77,8 +77,8 @@ async def _live(plan: AgentPlan) -> int:
         stack.push_async_callback(parts.handlers.aclose)
         await stack.enter_async_context(_local(plan, parts))
         node = await stack.enter_async_context(serve_node(plan, parts.view, choice, reached))
-        _announce(plan, history)
-        await _until(stopping, _tasks(plan, parts, reports, node.port, vault))
+        _announce(plan, history, json_lines=json_lines)
+        await _until(stopping, _tasks(plan, parts, reports, node.port, vault, json_lines=json_lines))
     _log.info("stopped; containers go on")
     return 0
 
@@ -125,22 +125,22 @@ async def _local(plan: AgentPlan, parts: Parts) -> AsyncIterator[None]:
         yield
 
 
-def _announce(plan: AgentPlan, history: History) -> None:
+def _announce(plan: AgentPlan, history: History, *, json_lines: bool) -> None:
     for sentence in history.damage:
         _log.warning("journal", found=sentence)
     _log.info("journal", path=str(plan.places.journal), events=history.events)
     _log.info("manifests", path=str(plan.places.manifests) if plan.places.manifests else "none")
     _log.info("container logs", path=str(plan.places.logs))
     if plan.upstream is Upstream.EMBEDDED:
-        print(
-            f"kubectl --kubeconfig {plan.places.kubeconfig} get pods -A",
-            file=unfailing(sys.stdout),
-            flush=True,
-        )
+        command = f"kubectl --kubeconfig {plan.places.kubeconfig} get pods -A"
+        if json_lines:
+            _log.info("API server", kubectl=command)
+        else:
+            print(command, file=unfailing(sys.stdout), flush=True)
 
 
 def _tasks(
-    plan: AgentPlan, parts: Parts, reports: Reports, port: int, vault: Vault
+    plan: AgentPlan, parts: Parts, reports: Reports, port: int, vault: Vault, *, json_lines: bool
 ) -> list[Coroutine[object, object, None]]:
     tasks: list[Coroutine[object, object, None]] = [
         parts.loop.run(),
@@ -172,7 +172,7 @@ def _tasks(
             reachable=outbox.upstream_reachable,
         )
         tasks.append(source.run(parts.intake))
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and not json_lines:
         tasks.append(LiveTable(parts.view.pods, unfailing(sys.stdout)).run())
     return tasks
 

@@ -10,19 +10,27 @@ import asyncio
 import sys
 from pathlib import Path
 
-from minikubelet.agent.agentlogging import configure_logging
+import structlog
+
+from minikubelet.agent.agentlogging import JSON, configure_logging
 from minikubelet.stubapi.stubalone import serve_alone
 from minikubelet.stubapi.stubserver import StubServer
+
+_log = structlog.get_logger()
 
 
 def run(options: argparse.Namespace) -> int:
     """0 after a signal, 2 when it cannot start as told."""
-    configure_logging(0)
+    configure_logging(0, options.logging_format)
     root: Path = options.default_journal.parent
     kubeconfig: Path = options.write_kubeconfig or root / "kubeconfig"
 
     def told(server: StubServer) -> None:
-        sys.stdout.write(f"serving on {server.url}\nkubectl --kubeconfig {kubeconfig} get pods -A\n")
+        command = f"kubectl --kubeconfig {kubeconfig} get pods -A"
+        if options.logging_format == JSON:
+            _log.info("serving", url=server.url, kubectl=command)
+            return
+        sys.stdout.write(f"serving on {server.url}\n{command}\n")
         sys.stdout.flush()
 
     try:
