@@ -214,7 +214,7 @@ def test_logs_are_followed_to_the_container_s_end(driver: Driver) -> None:
     async def check(world: NodeWorld) -> None:
         go = world.driver.directory / "go"
         mounts = (Mount(world.driver.directory, str(world.driver.directory)),)
-        script = f"echo one; echo two >&2; while [ ! -e {go} ]; do sleep 0.05; done; echo three"
+        script = f"echo one; echo two; while [ ! -e {go} ]; do sleep 0.05; done; echo three"
         container = await world.pod("web", script, mounts=mounts)
         await eventually(lambda: world.says("logs", "web"), "the first lines")
         process = await world.start("logs", "-f", "web", "--timestamps")

@@ -98,8 +98,9 @@ class PipedCommand:
         for task in reading:
             task.cancel()
         await asyncio.gather(*reading, return_exceptions=True)
-        await self.close_stdin()
         await self._ended
+        # What has left the process group may hold the pipes open still, and nobody reads them any more.
+        self._process._transport.close()  # type: ignore[attr-defined] # noqa: SLF001 - there is no other way
 
 
 def shell_code(code: int) -> int:
