@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 import minikubelet
+from minikubelet.model.podquantity import milli, whole
 from minikubelet.model.status import rfc3339
 from minikubelet.ports.apiport import JsonObject
 from minikubelet.reporting.machinefacts import Machine
@@ -27,14 +28,26 @@ TASKS_NEEDED = 0.05
 
 
 class NodeSetup(msgspec.Struct, frozen=True, kw_only=True):
-    """What is configured: `ip` empty takes the machine's own, `port` is the node API's, 0 for none."""
+    """What is configured: `ip` empty takes the machine's own, `port` is the node API's, 0 for none.
+
+    `reserved` are quantities of cpu, memory and ephemeral-storage that pods do not get.
+    """
 
     name: str
     hostname: str = ""
     ip: str = ""
     max_pods: int = 110
+    reserved: Mapping[str, str] = {}
     port: int = 0
     declared_features: tuple[str, ...] = ()
+
+
+class Allocatable(msgspec.Struct, frozen=True):
+    """What pods can take: thousandths of a core, and bytes; at least 1 of what is there at all."""
+
+    cpu: int
+    memory: int
+    storage: int
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -44,6 +57,11 @@ class Condition(msgspec.Struct, frozen=True):
     holds: bool
     reason: str
     message: str
+
+    @property
+    def status(self) -> str:
+        """As the API writes it."""
+        return "True" if self.holds else "False"
 
 
 def conditions(machine: Machine, *, runtime: str, problem: str, journal: str) -> tuple[Condition, ...]:
@@ -79,6 +97,14 @@ def _pressure(kind: str, word: str, *, short: bool, what: str) -> Condition:
     return Condition(kind, False, f"KubeletHasSufficient{word}", f"kubelet has sufficient {what} available")
 
 
+def allocatable(machine: Machine, reserved: Mapping[str, str]) -> Allocatable:
+    """What is left for pods of a machine when so much is reserved."""
+    cpu = machine.cpus * 1000 - milli(reserved.get("cpu", "0"))
+    memory = machine.memory - whole(reserved.get("memory", "0"))
+    storage = machine.disk - whole(reserved.get("ephemeral-storage", "0"))
+    return Allocatable(max(1, cpu), max(bool(machine.memory), memory), max(bool(machine.disk), storage))
+
+
 def labels(setup: NodeSetup, machine: Machine) -> dict[str, str]:
     """The labels that a node sets for itself."""
     return {
@@ -97,13 +123,21 @@ def fixed_status(setup: NodeSetup, machine: Machine, runtime: str) -> JsonObject
         "ephemeral-storage": f"{machine.disk // 1024}Ki",
         "pods": str(setup.max_pods),
     }
+    left = allocatable(machine, setup.reserved)
+    cores, rest = divmod(left.cpu, 1000)
+    for_pods = {
+        "cpu": f"{left.cpu}m" if rest else str(cores),
+        "memory": f"{left.memory // 1024}Ki",
+        "ephemeral-storage": f"{left.storage // 1024}Ki",
+        "pods": str(setup.max_pods),
+    }
     status: JsonObject = {
         "addresses": [
             *({"type": "InternalIP", "address": address} for address in addresses),
             {"type": "Hostname", "address": setup.hostname or machine.hostname},
         ],
         "capacity": resources,
-        "allocatable": dict(resources),
+        "allocatable": for_pods,
         "nodeInfo": {
             "architecture": machine.architecture,
             "bootID": machine.boot_id,
@@ -130,7 +164,7 @@ def with_times(wanted: tuple[Condition, ...], stored: object, now: int) -> list[
     at = rfc3339(now)
     said: list[JsonObject] = []
     for condition in wanted:
-        status = "True" if condition.holds else "False"
+        status = condition.status
         old = before.get(condition.type, {})
         same = old.get("status") == status and old.get("lastTransitionTime")
         said.append(
@@ -144,6 +178,11 @@ def with_times(wanted: tuple[Condition, ...], stored: object, now: int) -> list[
             }
         )
     return said
+
+
+def statuses(stored: object) -> dict[str, str]:
+    """The status of each condition by type."""
+    return {kind: str(each.get("status")) for kind, each in _by_type(stored).items()}
 
 
 def _by_type(stored: object) -> Mapping[str, JsonObject]:

@@ -108,12 +108,29 @@ class NodeRegistrar:
                 machine, runtime=self._runtime(), problem=self._problem(), journal=self._journal()
             )
         )
+        if self._stored is not None:
+            await self._look_back()
         if self._stored is None:
             await self._begin(machine, status, wanted)
             if self._stored is None:
                 return
         if self._told != (status, wanted) or self._now() - self._told_at >= self._report:
             await self._tell(status, wanted)
+
+    async def _look_back(self) -> None:
+        """See whether the Node is there and still says what was told.
+
+        A control plane that took the node for lost, by an outage or while this machine slept, has said so in
+        it, and expects to be told again at once (upstream fetches the Node before each report too).
+        """
+        self._stored = await self._find()
+        if self._stored is None:
+            self._told = None
+            log.warning("the node's object was deleted, it is registered again", node=self._setup.name)
+        elif self._told is not None:
+            stored = nodeobject.statuses((self._stored.get("status") or {}).get("conditions"))
+            if any(stored.get(each.type) != each.status for each in self._told[1]):
+                self._told = None
 
     async def _begin(self, machine: Machine, status: JsonObject, wanted: tuple[Condition, ...]) -> None:
         name = self._setup.name

@@ -19,6 +19,7 @@ from minikubelet.stubapi.stubcommits import Committer
 from minikubelet.stubapi.stubdeletion import DeleteOptions
 from minikubelet.stubapi.stubhandlers import Handlers, LogHandler
 from minikubelet.stubapi.stubkubeconfig import write_kubeconfig
+from minikubelet.stubapi.stubnodes import SilentNodes
 from minikubelet.stubapi.stubpersistence import StateLog
 from minikubelet.stubapi.stubpodcells import parse_time
 from minikubelet.stubapi.stubproxy import NodeLinks, PodProxy
@@ -54,9 +55,9 @@ def utc_now() -> datetime:
 class StubServer:
     """A Kubernetes API server small enough to be embedded, with its state in one directory.
 
-    It runs no controllers and no scheduler; with `default_node`, a pod that is created without a node is
-    bound to that one at once. `port` 0 takes the last one again or any free one;
-    `log_handler` answers `pods/log` where no node is to be asked.
+    It runs no controllers and no scheduler, but tells of nodes that have gone silent. With `default_node`, a
+    pod that is created without a node is bound to that one at once. `port` 0 takes the last one again
+    or any free one; `log_handler` answers `pods/log` where no node is to be asked.
     """
 
     def __init__(
@@ -141,6 +142,7 @@ class StubServer:
                 await writes.create(Target(NAMESPACES), {"metadata": {"name": name}})
         await writes.resume()
         _keep_running(stack, self._sweep(store, writes), "stub-event-sweeper")
+        _keep_running(stack, SilentNodes(store, writes, self._clock).run(), "stub-silent-nodes")
         return writes
 
     async def _listen(self, stack: AsyncExitStack, store: Store, writes: Writes) -> None:

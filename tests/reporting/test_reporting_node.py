@@ -279,3 +279,17 @@ def test_a_refused_report_is_raised_to_whoever_asked_for_it() -> None:
     world.api.faults = [refusal(403, "Forbidden")]
     with pytest.raises(ApiError, match="Forbidden"):
         world.look()
+
+
+def test_a_node_taken_for_lost_speaks_up_at_the_next_look() -> None:
+    """A control plane marks a silent node's conditions Unknown and waits to be told again."""
+    world = NodeWorld()
+    world.look()
+    world.look()
+    before = world.tells()
+    world.condition("Ready")["status"] = "Unknown"
+    world.look()
+    assert world.tells() == before + 1
+    assert world.condition("Ready")["status"] == "True"
+    world.look()
+    assert world.tells() == before + 1
