@@ -5,6 +5,7 @@ Belongs here: wiring, and faults of the start in words. May not be here: what th
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -58,6 +59,9 @@ async def serve_node(
                 "set address and port in the configuration file"
             ) from error
         _log.info("node API", address=node.address, port=node.port)
+        if plan.upstream is Upstream.JOINED and ipaddress.ip_address(node.address).is_loopback:
+            hint = "an API server on another machine reaches it only with `address` set (such as 0.0.0.0)"
+            _log.info("the node API listens on loopback alone", hint=hint)
         if reached.stub is not None:
             host = _REACHED_AT.get(node.address, node.address)
             reached.stub.nodes.add(plan.node_name, NodeLink(host, node.port, node.token, node.client_context))
