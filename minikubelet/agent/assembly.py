@@ -14,6 +14,7 @@ import msgspec
 
 from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream
 from minikubelet.agent.agentview import AgentView, Health
+from minikubelet.agent.noderoom import with_room
 from minikubelet.agent.podmaking import PodMaking
 from minikubelet.agent.reports import Reports
 from minikubelet.core.commands import Decision
@@ -170,7 +171,8 @@ def assemble(
         waits.seen()
 
     health = Health(observer, journal, runtime)
-    inbox.put(_started(plan, history.boot, runtime))
+    inbox.put(with_room(plan, _started(plan, history.boot, runtime)))
+    reports.follow_node(inbox.put)
     return Parts(
         loop=Loop(reducer, journal, inbox, clock, dispatch=dispatcher.dispatch, seen=seen),
         dispatcher=dispatcher,

@@ -9,10 +9,11 @@ from collections.abc import Callable, Coroutine
 
 from minikubelet.agent.agentplan import AgentPlan
 from minikubelet.agent.agentview import Health
+from minikubelet.agent.noderoom import reserved
 from minikubelet.agent.upstream import NoUpstream
 from minikubelet.apiclient.apirequests import ApiClient
 from minikubelet.core.commands import Decision
-from minikubelet.core.events import AnyEvent
+from minikubelet.core.events import AnyEvent, NodeSeen
 from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.nodeapi.nodeserver import DECLARED_FEATURES
 from minikubelet.ports.clockport import Clock
@@ -21,6 +22,7 @@ from minikubelet.reporting.eventrecorder import EventRecorder
 from minikubelet.reporting.nodelease import NodeLease
 from minikubelet.reporting.nodeobject import NodeSetup
 from minikubelet.reporting.noderegistrar import NodeRegistrar
+from minikubelet.reporting.nodewatch import NodeWatch
 from minikubelet.reporting.outbox import ApiOutbox
 from minikubelet.reporting.podevents import PodEvents
 from minikubelet.shell.prober import Told
@@ -63,12 +65,18 @@ class Reports:
             self._running += [registrar.run, lease.run]
         return [start() for start in self._running]
 
+    def follow_node(self, told: Callable[[NodeSeen], None]) -> None:
+        """Tell of labels and taints that the Node has at the API server."""
+        if self.client is not None:
+            self._running.append(NodeWatch(self.client, self._plan.node_name, told).run)
+
     def _node(self, client: ApiClient, health: Health, port: int) -> NodeRegistrar:
         kubelet = self._plan.settings.kubelet
         setup = NodeSetup(
             name=self._plan.node_name,
             ip=self._plan.node_ips[0],
             max_pods=kubelet.max_pods,
+            reserved=reserved(kubelet),
             port=port,
             declared_features=DECLARED_FEATURES,
         )

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from minikubelet.model.podbase import ApiStruct
+from minikubelet.model.podbase import ApiStruct, Quantity
 
 Duration = Annotated[float, msgspec.Meta(extra={"duration": True})]
 """Seconds; `1h30m`, `20s` or `100ms` in a file."""
@@ -102,6 +102,12 @@ class KubeletSettings(ApiStruct, frozen=True, kw_only=True):
     runtime_request_timeout: Duration = 120.0
     serialize_image_pulls: bool = True
     max_parallel_image_pulls: int | None = None
+    image_gc_high_threshold_percent: int = msgspec.field(default=85, name="imageGCHighThresholdPercent")
+    image_gc_low_threshold_percent: int = msgspec.field(default=80, name="imageGCLowThresholdPercent")
+    image_minimum_gc_age: Duration = msgspec.field(default=120.0, name="imageMinimumGCAge")
+    image_maximum_gc_age: Duration = msgspec.field(default=0.0, name="imageMaximumGCAge")
+    system_reserved: dict[str, Quantity] = msgspec.field(default_factory=dict)
+    kube_reserved: dict[str, Quantity] = msgspec.field(default_factory=dict)
     register_node: bool = True
     node_status_update_frequency: Duration = 10.0
     node_status_report_frequency: Duration = 300.0
@@ -133,11 +139,13 @@ class JournalSettings(ApiStruct, frozen=True, kw_only=True):
 class AgentSettings(ApiStruct, frozen=True, kw_only=True):
     """`minikubelet.dev/v1alpha1` AgentConfiguration: what upstream's kubelet has no field for.
 
-    `state_dir` and `pause_image` empty leave the choice to the agent and to the driver.
+    `state_dir` and `pause_image` empty leave the choice to the agent and to the driver. `host_root` is where
+    an agent in a container has the host's root directory; hostPath volumes are looked at there.
     """
 
     static_pod_namespace: str = "kube-system"
     state_dir: str = ""
+    host_root: str = "/"
     api_server: ApiServerSettings = ApiServerSettings()
     pause_image: str = ""
     journal: JournalSettings = JournalSettings()

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from minikubelet.model.podquantity import parse_quantity
 from minikubelet.model.settings import (
     AgentSettings,
     AuthenticationSettings,
@@ -31,7 +32,7 @@ AGENT = ("minikubelet.dev/v1alpha1", "AgentConfiguration")
 _ZERO_IS_UNSET = (
     "file_check_frequency", "sync_frequency", "max_pods", "pod_logs_dir", "container_log_max_size",
     "runtime_request_timeout", "node_status_update_frequency", "node_status_report_frequency",
-    "node_lease_duration_seconds", "address", "port",
+    "node_lease_duration_seconds", "address", "port", "image_minimum_gc_age",
 )  # fmt: skip
 _PATHS = ("static_pod_path", "pod_logs_dir", "resolv_conf", "tls_cert_file", "tls_private_key_file")
 _AT_LEAST: dict[str, float] = {
@@ -39,7 +40,8 @@ _AT_LEAST: dict[str, float] = {
     "containerLogMaxFiles": 2, "containerLogMonitorInterval": 1, "runtimeRequestTimeout": 0,
     "maxParallelImagePulls": 1,
     "nodeStatusUpdateFrequency": 0, "nodeStatusReportFrequency": 0, "nodeLeaseDurationSeconds": 0,
-    "shutdownGracePeriod": 0, "shutdownGracePeriodCriticalPods": 0,
+    "imageGCHighThresholdPercent": 0, "imageGCLowThresholdPercent": 0, "imageMinimumGCAge": 0,
+    "imageMaximumGCAge": 0, "shutdownGracePeriod": 0, "shutdownGracePeriodCriticalPods": 0,
 }  # fmt: skip
 
 
@@ -82,7 +84,7 @@ def read_settings(data: bytes, *, directory: str = "") -> SettingsReading:
         authentication=_with_authority(kubelet.authentication, directory),
         **_resolved(kubelet, _PATHS, directory),
     )
-    agent = replace(agent, **_resolved(agent, ("state_dir",), directory))
+    agent = replace(agent, **_resolved(agent, ("state_dir", "host_root"), directory))
     return SettingsReading(Settings(kubelet=kubelet, agent=agent), tuple(warnings))
 
 
@@ -144,6 +146,7 @@ def _checked_kubelet(node: Node, messages: list[str]) -> KubeletSettings:
         if wrong:
             findings.invalid(("clusterDNS", number), address, wrong)
     _check_node_api(settings, findings)
+    _check_room(settings, findings)
     if settings.shutdown_grace_period_critical_pods > settings.shutdown_grace_period:
         key, value = "shutdownGracePeriodCriticalPods", settings.shutdown_grace_period_critical_pods
         findings.invalid((key,), value, "must not exceed shutdownGracePeriod")
@@ -166,6 +169,36 @@ def _check_node_api(settings: KubeletSettings, findings: Findings) -> None:
         )
     if bool(settings.tls_cert_file) != bool(settings.tls_private_key_file):
         findings.invalid(("tlsCertFile",), settings.tls_cert_file, "goes together with tlsPrivateKeyFile")
+
+
+_RESERVABLE = ("cpu", "memory", "ephemeral-storage", "pid")
+
+
+def _check_room(settings: KubeletSettings, findings: Findings) -> None:
+    """What is reserved, and how full the disk of images may be."""
+    for key in ("systemReserved", "kubeReserved"):
+        for name, quantity in _by_name(settings, key).items():
+            if name not in _RESERVABLE:
+                findings.unsupported((key, name), name, _RESERVABLE)
+            elif _negative(quantity):
+                findings.invalid((key, name), quantity, "must be a quantity of at least 0")
+    high, low = settings.image_gc_high_threshold_percent, settings.image_gc_low_threshold_percent
+    if high > 100:  # noqa: PLR2004 - per cent have no other most
+        findings.invalid(("imageGCHighThresholdPercent",), high, "must be at most 100")
+    if low >= high:
+        findings.invalid(
+            ("imageGCLowThresholdPercent",), low, "must be less than imageGCHighThresholdPercent"
+        )
+    if 0 < settings.image_maximum_gc_age <= settings.image_minimum_gc_age:
+        age = settings.image_maximum_gc_age
+        findings.invalid(("imageMaximumGCAge",), f"{age:g}s", "must be more than imageMinimumGCAge")
+
+
+def _negative(quantity: str) -> bool:
+    try:
+        return parse_quantity(quantity) < 0
+    except ValueError:
+        return True
 
 
 def _by_name(settings: KubeletSettings, key: str) -> Any:

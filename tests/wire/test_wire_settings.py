@@ -218,3 +218,24 @@ def test_durations_are_gos(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="a duration is a number with a unit"):
         parse_duration(text)
+
+
+def test_what_is_reserved_and_how_full_a_disk_may_be_is_checked() -> None:
+    reading = kubelet("systemReserved: {cpu: 200m, memory: 1Gi}\nimageGCHighThresholdPercent: 100\n")
+    assert reading.system_reserved == {"cpu": "200m", "memory": "1Gi"}
+    assert (reading.image_gc_high_threshold_percent, reading.image_minimum_gc_age) == (100, 120.0)
+    wrong = (
+        "systemReserved: {gpu: 1}\nkubeReserved: {cpu: -1, memory: much}\nimageGCHighThresholdPercent: 70\n"
+        "imageMaximumGCAge: 1m\n"
+    )
+    named = " ".join(faults(KUBELET + wrong))
+    for field in (
+        "systemReserved.gpu",
+        "kubeReserved.cpu",
+        "kubeReserved.memory",
+        "imageGCLowThresholdPercent",
+        "imageMaximumGCAge",
+    ):
+        assert f"{field}: " in named
+    (message,) = faults(KUBELET + "imageGCHighThresholdPercent: 101\n")
+    assert "must be at most 100" in message

@@ -1,0 +1,59 @@
+"""A node that does not take every pod: what kubectl shows of those it refuses, and that others go on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.e2e.agent_process import AgentProcess
+from tests.e2e.e2e_manifests import pod
+
+pytestmark = [pytest.mark.e2e, pytest.mark.kubectl]
+
+
+def _create(agent: AgentProcess, name: str, spec: dict[str, Any], **container: Any) -> None:
+    wanted = json.loads(pod(name, node=agent.node))
+    wanted["spec"] |= spec
+    wanted["spec"]["containers"][0] |= container
+    file = agent.base / "create.json"
+    file.write_text(json.dumps(wanted), encoding="utf-8")
+    agent.kubectl("create", "-f", str(file))
+
+
+def _refused(agent: AgentProcess, name: str) -> tuple[str, str]:
+    def found() -> dict[str, Any] | None:
+        seen = agent.get("pod", name)
+        return seen if seen and seen["status"].get("phase") == "Failed" else None
+
+    status = agent.until(found, f"{name} to be refused")["status"]
+    return status["reason"], status["message"]
+
+
+def test_pods_that_do_not_fit_fail_with_upstreams_reasons(process_agent: AgentProcess) -> None:
+    agent = process_agent.start()
+    _create(agent, "big", {}, resources={"requests": {"cpu": "4000"}})
+    _create(agent, "choosy", {"nodeSelector": {"disk": "of gold"}})
+    _create(agent, "fits", {"nodeSelector": {"kubernetes.io/os": "linux"}})
+    reason, message = _refused(agent, "big")
+    assert reason == "OutOfcpu"
+    assert message.startswith(
+        "Pod was rejected: Node didn't have enough resource: cpu, requested: 4000000, used: 0"
+    )
+    assert _refused(agent, "choosy")[0] == "NodeAffinity"
+    agent.running_names("fits")
+    agent.kubectl("delete", "pod", "big", "choosy")
+    agent.until(lambda: agent.get("pod", "big") is None, "the refused pod to go")
+    assert agent.terminate() == 0
+    agent.verified()
+
+
+def test_a_label_given_to_the_node_lets_a_pod_run_there(process_agent: AgentProcess) -> None:
+    agent = process_agent.start()
+    agent.until(lambda: agent.get("node", agent.node), "the node to be registered")
+    agent.kubectl("label", "node", agent.node, "zone=here")
+    _create(agent, "local", {"nodeSelector": {"zone": "here"}})
+    agent.running_names("local")
+    assert agent.terminate() == 0
+    agent.verified()
