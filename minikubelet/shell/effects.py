@@ -24,10 +24,8 @@ from minikubelet.core.commands import (
     StartSandbox,
     StopContainer,
     StopSandbox,
-    lane_of,
 )
 from minikubelet.core.events import (
-    CommandFailed,
     ContainerRemoved,
     ContainerStarted,
     ContainerStartFailed,
@@ -36,13 +34,13 @@ from minikubelet.core.events import (
     ResultEvent,
     SandboxRemoved,
     SandboxStarted,
-    SandboxStartFailed,
     SandboxStopped,
 )
 from minikubelet.model.ids import PodUid
 from minikubelet.model.observed import ContainerPhase
 from minikubelet.model.pod import Pod
 from minikubelet.ports.runtimeport import ContainerConfig, Runtime, RuntimeFault, SandboxConfig
+from minikubelet.shell.failures import failure
 from minikubelet.shell.hooks import Hooks
 from minikubelet.shell.images import Images
 from minikubelet.shell.limiter import Limiter
@@ -269,36 +267,4 @@ class Effects:
         return pod
 
     def _fault(self, command: RuntimeCommand, fault: RuntimeFault) -> ResultEvent:
-        message = self._vault.redact(command.uid, fault.message)
-        if isinstance(command, StartSandbox):
-            return SandboxStartFailed(
-                slot=command.slot,
-                uid=command.uid,
-                attempt=command.attempt,
-                reason=fault.reason,
-                message=message,
-            )
-        if isinstance(command, StartContainer):
-            return self._container_fault(command, fault, message)
-        return CommandFailed(
-            slot=command.slot,
-            uid=command.uid,
-            lane=lane_of(command),
-            command=type(command).__name__,
-            reason=fault.reason,
-            message=message,
-        )
-
-    def _container_fault(
-        self, command: StartContainer, fault: RuntimeFault, message: str
-    ) -> ContainerStartFailed:
-        return ContainerStartFailed(
-            slot=command.slot,
-            uid=command.uid,
-            container=command.container,
-            attempt=command.attempt,
-            reason=fault.reason,
-            message=message,
-            container_id=fault.container_id,
-            exit_code=128 if fault.exit_code is None else fault.exit_code,
-        )
+        return failure(command, fault, self._vault.redact(command.uid, fault.message))

@@ -79,7 +79,7 @@ class Vault:
         self._offered.discard(uid)
 
     def offered(self, uid: PodUid) -> bool:
-        """Whether a source holds this pod now, taken in by the loop or not: its definition is needed again."""
+        """Whether a source holds this pod now, taken in by the loop or not: its definition is needed."""
         return uid in self._offered
 
     async def write(self, uid: PodUid) -> None:

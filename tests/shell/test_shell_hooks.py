@@ -384,12 +384,10 @@ def test_a_sidecars_pre_stop_runs_beside_those_of_the_main_containers_and_only_o
         holder = asyncio.create_task(world.hooks.run())
         await asyncio.sleep(0)
         world.withdraw(pod)
-        first = StopContainer(
-            slot=slot, reason=Reason.POD_REMOVED, uid=uid, container="web", container_id="w", grace=30
-        )
+        first = replace(stop(30), slot=slot, uid=uid, container_id="w")
         await effects.carry_out(first)
         asked = f"exec_sync {side.id} do it"
-        await eventually(lambda: asked in world.engine.calls, "the sidecar's hook to run")
+        await eventually(lambda: asked in world.engine.calls, "the hook")
         event = await effects.carry_out(replace(first, container="proxy", container_id=side.id))
         assert world.engine.calls.count(asked) == 1
         holder.cancel()

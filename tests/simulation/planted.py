@@ -77,11 +77,11 @@ def time_is_read_twice(patch: Patch) -> None:
                 return clock.now() + 2 * SECOND
 
         reducer, before = self.reducer, self.reducer.decide
-        setattr(reducer, "decide", lambda seq, _at, event: before(seq, Ahead().now(), event))  # noqa: B010
+        setattr(reducer, "decide", lambda seq, _at, event: before(seq, Ahead().now(), event))  # noqa: B010 - mypy lets no method be assigned
         try:
             return decide(self, event)
         finally:
-            setattr(reducer, "decide", before)  # noqa: B010
+            setattr(reducer, "decide", before)  # noqa: B010 - mypy lets no method be assigned
 
     patch.setattr(Loop, "_decide", later)
 
