@@ -119,7 +119,7 @@ def _goes_on(
             if (each.uid, each.name) == (wanted.uid, container.name) and each.started_at
         ]
         last = made[-1] if made else None
-        if last is None or not (last.running or (last.ended_at and last.exit_code == 0)):
+        if last is None or not (last.running or _may_rest(last, wanted)):
             yield f"{wanted.slot} {container.name} neither runs nor has ended well"
         elif last.running and last.hash != wanted.hashes[container.name]:
             yield f"{wanted.slot} {container.name} runs by an older definition"
@@ -130,6 +130,13 @@ def _goes_on(
         yield f"{wanted.slot} has ended and that is not told"
     elif status is not None:
         yield from _job_reported(wanted, running, status)
+
+
+def _may_rest(last: Instance, wanted: Wanted) -> bool:
+    """Whether a container that does not run is left so by the restart policy; a lost one has failed."""
+    if wanted.policy() == "Never":
+        return bool(last.ended_at) or last.gone
+    return bool(last.ended_at) and last.exit_code == 0
 
 
 def _job_reported(wanted: Wanted, running: list[Instance], status: JsonObject) -> Iterator[str]:
