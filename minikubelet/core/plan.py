@@ -199,10 +199,8 @@ def _mirrored(slot: Slot) -> Generation | None:
 
 def _orphaned(slot: Slot, node: NodeFacts) -> bool:
     """Whether there is no static pod for the mirror, and no file is broken that may hold it."""
-    for gen in slot.generations:
-        if gen.source is Source.FILE and gen.stage is not Stage.CLEANED:
-            return False
-    return node.all_synced and node.rejected == 0
+    held = any(gen.source is Source.FILE and gen.stage is not Stage.CLEANED for gen in slot.generations)
+    return not held and node.all_synced and node.rejected == 0
 
 
 def config_hash(gen: Generation) -> str:

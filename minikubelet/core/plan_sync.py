@@ -206,7 +206,7 @@ def due_at(gen: Generation, record: ContainerRecord, at: int) -> int:
     """
     crashed = record.life is Life.EXITED and not _changed(gen, record)
     waits = (record.retry_at, record.finished_at + record.delay if crashed else 0)
-    return max(0 if wait > at + CRASH_MAX else wait for wait in waits)
+    return max([0 if wait > at + CRASH_MAX else wait for wait in waits])
 
 
 def _start(gen: Generation, record: ContainerRecord, sandbox: Sandbox, draft: Draft) -> Generation:

@@ -196,10 +196,12 @@ def _gates(gen: Generation, containers: Holds) -> Holds:
 def _condition(told: PodCondition | None, kind: str, found: Holds, now: Moment) -> PodCondition:
     """The condition as it was told if it still holds so; the time is that of its last change."""
     status = "True" if found.holds else "False"
-    same = told is not None and told.status == status
-    if told is not None and same and told.reason == found.reason and told.message == found.message:
+    if told is None or told.status != status:
+        since = rfc3339(now.at)
+    elif told.reason == found.reason and told.message == found.message:
         return told
-    since = told.last_transition_time if told is not None and same else rfc3339(now.at)
+    else:
+        since = told.last_transition_time
     return PodCondition(
         type=kind,
         status=status,

@@ -254,10 +254,11 @@ class Slot(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def put(self, generation: Generation) -> Slot:
         """With this generation in the place of the one of its uid, or added as the newest."""
-        if self.find(generation.uid) is None:
-            return replace(self, generations=(*self.generations, generation))
-        kept = [generation if g.uid == generation.uid else g for g in self.generations]
-        return replace(self, generations=tuple(kept))
+        known = self.generations
+        for index, one in enumerate(known):
+            if one.uid == generation.uid:
+                return replace(self, generations=(*known[:index], generation, *known[index + 1 :]))
+        return replace(self, generations=(*known, generation))
 
     def drop(self, uid: PodUid) -> Slot:
         """Without the generation of that uid."""

@@ -153,6 +153,16 @@ def test_results_that_change_nothing_decide_nothing() -> None:
     assert world.generation().containers["web"].unhealthy is LIVENESS
 
 
+def test_what_is_told_or_shown_once_more_leaves_the_pod_as_it_is() -> None:
+    world = running_world(static_pod(probed_container()))
+    tell(world, STARTUP, True)
+    tell(world, READINESS, True)
+    before = world.generation()
+    assert tell(world, READINESS, True) == []
+    assert world.observe() == []
+    assert world.generation() is before
+
+
 def test_a_pod_that_ends_is_not_stopped_once_more_for_its_health() -> None:
     pod = static_pod(container(liveness_probe=probe()))
     world = running_world(pod)
