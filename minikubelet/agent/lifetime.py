@@ -18,6 +18,7 @@ import structlog
 from minikubelet.agent.agentlogging import JSON, configure_logging, unfailing
 from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream, make_plan
 from minikubelet.agent.assembly import History, Parts, assemble, left_behind, open_history
+from minikubelet.agent.enginepaths import check_mounts
 from minikubelet.agent.livetable import LiveTable
 from minikubelet.agent.nodewiring import serve_node
 from minikubelet.agent.reports import Reports
@@ -65,6 +66,8 @@ async def _live(plan: AgentPlan, *, json_lines: bool) -> int:
         runtime = choice.runtime
         stack.push_async_callback(runtime.aclose)
         await _connect(runtime)
+        if runtime.info.name == "docker":
+            check_mounts(plan.places.root)
         _log.info("runtime chosen", runtime=runtime.info.name, version=runtime.info.version, why=choice.why)
         if sentence := left_behind(plan, history, runtime.info.name):
             _log.warning(sentence)

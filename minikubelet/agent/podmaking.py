@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Coroutine
+from pathlib import Path
 
 from minikubelet.agent.agentplan import AgentPlan
 from minikubelet.apiclient.apirequests import ApiClient
@@ -42,7 +43,8 @@ class PodMaking:
 
         self._followed = ApiObjects(client, ApiTokens(client, now)) if client is not None else None
         objects: ObjectReader = self._followed or NoObjects()
-        volumes = Volumes(vault.paths, objects, same_user=processes)
+        host_root = Path(plan.settings.agent.host_root)
+        volumes = Volumes(vault.paths, objects, same_user=processes, host_root=host_root)
         parallel = 1 if kubelet.serialize_image_pulls else kubelet.max_parallel_image_pulls or 16
         self.images = Images(runtime, parallel, objects=objects, hide=vault.hide)
         self.configs = PodConfigMaker(

@@ -29,9 +29,12 @@ class HostPathFault(Exception):
     """What is at the path is not what its type asks for."""
 
 
-def host_path(source: HostPathVolumeSource) -> Path:
-    """The path, there and of its type; raises HostPathFault and OSError."""
-    path = Path(source.path)
+def host_path(source: HostPathVolumeSource, host_root: Path = Path("/")) -> Path:
+    """The path below where the host's root is for the agent, there and of its type.
+
+    Raises HostPathFault and OSError.
+    """
+    path = host_root / source.path.lstrip("/")
     if source.type == "DirectoryOrCreate" or (not source.type and not path.exists()):
         if not path.exists():
             path.mkdir(parents=True, exist_ok=True)
@@ -43,7 +46,7 @@ def host_path(source: HostPathVolumeSource) -> Path:
         return path
     wanted, holds = _CHECKS[source.type]
     if not path.exists():
-        raise HostPathFault(f"hostPath type check failed: {path} is not {wanted}: it does not exist")
+        raise HostPathFault(f"hostPath type check failed: {source.path} is not {wanted}: it does not exist")
     if not holds(path.stat().st_mode):
-        raise HostPathFault(f"hostPath type check failed: {path} is not {wanted}")
+        raise HostPathFault(f"hostPath type check failed: {source.path} is not {wanted}")
     return path

@@ -51,11 +51,17 @@ class Volumes:
     """
 
     def __init__(
-        self, paths: PodPaths, objects: ObjectReader | None = None, *, same_user: bool = False
+        self,
+        paths: PodPaths,
+        objects: ObjectReader | None = None,
+        *,
+        same_user: bool = False,
+        host_root: Path = Path("/"),
     ) -> None:
         self._paths = paths
         self._payloads = Payloads(objects or NoObjects())
         self._same_user = same_user
+        self._host_root = host_root
         self._turns: dict[PodUid, asyncio.Lock] = {}
         self._said: dict[tuple[PodUid, str], str] = {}
         self._written: dict[tuple[PodUid, str], Payload] = {}
@@ -150,7 +156,7 @@ class Volumes:
             make_empty_dir(path, volume.empty_dir, pod)
             return path
         if volume.host_path is not None:
-            return host_path(volume.host_path)
+            return host_path(volume.host_path, self._host_root)
         raise PayloadFault("volumes of this type are not supported by this version")
 
     def _path(self, pod: Pod, volume: Volume) -> Path:
@@ -183,11 +189,15 @@ class Volumes:
                 f' "{container.name}": {why}',
             ) from fault
         return Mount(
-            host_path=where,
+            host_path=self._on_host(where),
             container_path=mount.mount_path if mount.mount_path.startswith("/") else f"/{mount.mount_path}",
             read_only=mount.read_only or has_payload(source),
             propagation=MountPropagation(mount.mount_propagation or "None"),
         )
+
+    def _on_host(self, path: Path) -> Path:
+        """What the runtime calls a path of the agent."""
+        return Path("/") / path.relative_to(self._host_root) if path.is_relative_to(self._host_root) else path
 
     def _inside(self, root: Path, sub_path: str, place: Path, *, safe: bool) -> Path:
         """The host path of a subPath; `safe` volumes are written by the agent alone."""

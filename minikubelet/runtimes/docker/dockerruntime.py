@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import structlog
 from aiodocker.exceptions import DockerError
 
 from minikubelet.model.ids import PodUid
@@ -26,7 +27,7 @@ from minikubelet.ports.runtimeport import (
     RuntimeInfo,
     SandboxConfig,
 )
-from minikubelet.runtimes.docker import dockerexec, dockerspec
+from minikubelet.runtimes.docker import dockerexec, dockerpaths, dockerspec
 from minikubelet.runtimes.docker import dockernames as names
 from minikubelet.runtimes.docker.dockerengine import Engine, is_gone, refused
 from minikubelet.runtimes.docker.dockerhost import OomFloor
@@ -35,6 +36,8 @@ from minikubelet.runtimes.docker.dockerlifecycle import Lifecycle
 from minikubelet.runtimes.docker.dockerlogs import LogKeeper
 from minikubelet.runtimes.docker.dockerobserver import Observer
 from minikubelet.runtimes.docker.dockerview import Inspected
+
+_log = structlog.get_logger(__name__)
 
 _NO_SANDBOX: Final = "CreatePodSandboxError"
 _NO_CONTAINER: Final = "CreateContainerError"
@@ -52,10 +55,11 @@ class DockerRuntime:
         host: str,
         *,
         node: str,
-        state_dir: Path,  # noqa: ARG002 - drivers are made alike; this one has labels for a memory, no files
+        state_dir: Path,
         pause_image: str | None = None,
     ) -> None:
         self._node = node
+        self._state_dir = state_dir
         self._engine = Engine(host)
         self._logs = LogKeeper(self._engine)
         self._observer = Observer(self._engine, node, self._logs)
@@ -72,11 +76,32 @@ class DockerRuntime:
     async def connect(self) -> None:
         """Reach the engine and see what it can; RuntimeFault(unreachable) when it does not answer."""
         try:
-            self._info = RuntimeInfo("docker", await self._engine.open())
+            version = await self._engine.open()
+            told = await self._engine.ask("GET", "info") or {}
+            self._info = RuntimeInfo("docker", version, images_at=str(told.get("DockerRootDir") or ""))
         except DockerError as error:
             raise refused("EngineUnreachable", error) from None
+        await self._check_paths()
         await asyncio.to_thread(self._floor.look, self._engine.socket)
         self._logs.start()
+
+    async def _check_paths(self) -> None:
+        """Containers are given files of the state directory, so it has to be the engine's as well."""
+        if not self._state_dir.is_dir():
+            return
+        try:
+            same = await dockerpaths.sees(self._engine, self._images, self._state_dir, self._node)
+        except (DockerError, OSError) as error:
+            _log.warning("whether the engine has the same state directory is unknown", error=str(error))
+            return
+        if not same:
+            path = self._state_dir
+            raise RuntimeFault(
+                "StateNotShared",
+                f"the directory {path} of this agent is not the engine's {path}, so that volumes and files"
+                " made there would be missing in containers; start the agent on the engine's host, or, in a"
+                f" container, mount the host's directory at the same path (-v {path}:{path}:rshared)",
+            )
 
     async def aclose(self) -> None:
         """Let go of connections and log files; containers go on."""
