@@ -22,10 +22,10 @@ from minikubelet.agent.enginepaths import check_mounts
 from minikubelet.agent.livetable import LiveTable
 from minikubelet.agent.nodewiring import serve_node
 from minikubelet.agent.reports import Reports
-from minikubelet.agent.runtimechoice import choose_runtime
+from minikubelet.agent.runtimechoice import Choice, choose_runtime
 from minikubelet.agent.upstream import reach_api
 from minikubelet.nodeapi.localapi import serve_local
-from minikubelet.ports.runtimeport import Runtime, RuntimeFault
+from minikubelet.ports.runtimeport import RuntimeFault
 from minikubelet.shell.podpaths import PodPaths
 from minikubelet.shell.systemclock import SystemClock
 from minikubelet.shell.vault import Vault
@@ -65,7 +65,7 @@ async def _live(plan: AgentPlan, *, json_lines: bool) -> int:
         choice = choose_runtime(plan, clock, before=history.runtime)
         runtime = choice.runtime
         stack.push_async_callback(runtime.aclose)
-        await _connect(runtime)
+        await _connect(choice)
         if runtime.info.name == "docker":
             check_mounts(plan.places.root)
         _log.info("runtime chosen", runtime=runtime.info.name, version=runtime.info.version, why=choice.why)
@@ -102,11 +102,13 @@ def _make_places(plan: AgentPlan) -> None:
         raise StartFault(f"{error.filename} cannot be used: {error.strerror}") from error
 
 
-async def _connect(runtime: Runtime) -> None:
+async def _connect(choice: Choice) -> None:
     """Reach the engine once; one that does not answer yet is tried again by the observer."""
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            await runtime.connect()
+            await choice.runtime.connect()
+            if choice.check is not None:
+                await choice.check()
     except TimeoutError:
         _log.warning("the container runtime does not answer yet", waited=f"{CONNECT_SECONDS:g} s")
     except RuntimeFault as fault:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -21,11 +22,12 @@ DOCKER_SOCKET = Path("/var/run/docker.sock")
 
 
 class Choice(NamedTuple):
-    """The driver, why it was chosen, and its streams if it has any."""
+    """The driver, why it was chosen, its streams if it has any, and what to look at once it is connected."""
 
     runtime: Runtime
     why: str
     streams: StreamRuntime | None = None
+    check: Callable[[], Awaitable[None]] | None = None
 
 
 def choose_runtime(plan: AgentPlan, clock: Clock, before: str = "") -> Choice:
@@ -82,7 +84,7 @@ def _docker(plan: AgentPlan, host: str, why: str) -> Choice:
 
     pause = plan.settings.agent.pause_image or None
     runtime = DockerRuntime(host, node=plan.node_name, state_dir=plan.places.root, pause_image=pause)
-    return Choice(runtime, why, DockerStreams(host))
+    return Choice(runtime, why, DockerStreams(host), runtime.check_paths)
 
 
 def _process(plan: AgentPlan, why: str) -> Choice:

@@ -77,18 +77,18 @@ class DockerRuntime:
         """Reach the engine and see what it can; RuntimeFault(unreachable) when it does not answer."""
         try:
             version = await self._engine.open()
-            told = await self._engine.ask("GET", "info") or {}
-            self._info = RuntimeInfo("docker", version, images_at=str(told.get("DockerRootDir") or ""))
+            root = await self._images.directory()
+            self._info = RuntimeInfo("docker", version, images_at=root)
         except DockerError as error:
             raise refused("EngineUnreachable", error) from None
-        await self._check_paths()
         await asyncio.to_thread(self._floor.look, self._engine.socket)
         self._logs.start()
 
-    async def _check_paths(self) -> None:
-        """Containers are given files of the state directory, so it has to be the engine's as well."""
-        if not self._state_dir.is_dir():
-            return
+    async def check_paths(self) -> None:
+        """See that the state directory is the engine's as well, since containers are given files of it.
+
+        Raises RuntimeFault where it is not, and where a connected engine does not answer any more.
+        """
         try:
             same = await dockerpaths.sees(self._engine, self._images, self._state_dir, self._node)
         except (DockerError, OSError) as error:
