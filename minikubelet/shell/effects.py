@@ -166,7 +166,8 @@ class Effects:
             container_id=container_id,
             image_id=(shown.image_id if shown else "") or image_id,
             started_at=shown.started_at if shown else 0,
-            hash=config.hash,
+            # One that an earlier try left running is adopted, and may be made from an older definition.
+            hash=(shown.hash if shown else "") or config.hash,
         )
         wrong = await self._hooks.post_start(command, container_id) if self._hooks else ""
         return await self._end(command, started, wrong) if wrong else started

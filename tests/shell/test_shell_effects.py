@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from minikubelet.core.commands import (
     CleanUpPod,
@@ -281,3 +282,11 @@ def test_a_disk_that_refuses_is_a_failure_of_the_command(world: World) -> None:
     assert isinstance(event, CommandFailed)
     assert event.lane == "cleanup"
     assert directory.exists()
+
+
+def test_a_container_that_an_earlier_try_left_running_keeps_its_own_hash(world: World) -> None:
+    """The definition was edited in between: only the engine knows what it was made from."""
+    world.runtime.shown[UID] = shown(replace(running("c-main-0"), hash="older"))
+    event = world.carry_out(START, pod())
+    assert isinstance(event, ContainerStarted)
+    assert event.hash == "older"
