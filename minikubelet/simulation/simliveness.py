@@ -21,13 +21,18 @@ _OVER = ("Succeeded", "Failed")
 
 def unsettled(world: World) -> Iterator[str]:
     """What is not yet as it has to be, in sentences."""
+    if world.engine.under_way:
+        yield f"{world.engine.under_way} calls of the engine are under way"
+    yield from astray(world)
+
+
+def astray(world: World) -> Iterator[str]:
+    """What is not as it has to be, whatever is under way to look at it."""
     agent = world.agent
     if agent is None:
         yield "the agent does not run"
         return
     world.engine.settle()
-    if world.engine.under_way:
-        yield f"{world.engine.under_way} calls of the engine are under way"
     wanted = {uid: each for uid, each in world.book.pods.items() if each.gone_since == NEVER}
     yield from _files_known(world, wanted)
     for each in wanted.values():

@@ -22,7 +22,7 @@ from minikubelet.simulation.simapiactions import API_ACTIONS, mend_api
 from minikubelet.simulation.simdisk import SimDisk
 from minikubelet.simulation.simfileactions import FILE_ACTIONS, mend_files
 from minikubelet.simulation.simlife import replaced
-from minikubelet.simulation.simliveness import unsettled
+from minikubelet.simulation.simliveness import astray, unsettled
 from minikubelet.simulation.simloop import SECOND, LifeEnded, Stuck, VirtualLoop
 from minikubelet.simulation.simmachine import MACHINE_ACTIONS, mend_machine
 from minikubelet.simulation.simscenario import Action, Scenario
@@ -168,7 +168,7 @@ async def _quiet(world: World) -> None:
     if before != after:
         more = {key: after[key] - before.get(key, 0) for key in after if after[key] != before.get(key, 0)}
         world.fail("quiet", f"all is as wanted, and yet the agent does more: {more}")
-    left = list(unsettled(world))
+    left = list(astray(world))
     if left and not world.violations:
         world.fail("liveness", f"it did not last: {'; '.join(left[:4])}")
     agent = world.agent
