@@ -154,7 +154,7 @@ def assemble(
     handlers = ProbeHandlers(runtime)
     hooks = Hooks(runtime, vault, reducer, handlers.http, clock, told=reports.warn)
     prober = Prober(reducer, vault, handlers, clock, inbox.put, told=reports.warn)
-    making = PodMaking(plan, runtime, vault, reports.client, clock)
+    making = PodMaking(plan, runtime, vault, reports.client, reducer=reducer, clock=clock)
     waits = PullWaits(reducer)
     effects = _effects(plan, runtime, vault, hooks, making, waits=waits)
     dispatcher = Dispatcher(effects, timers, outbox, inbox.put)

@@ -1,7 +1,7 @@
 """Pod making: what turns pods into requests of the runtime and keeps what they were given up to date.
 
-Belongs here: wiring of objects, volumes, images, configurations, log rotation. May not be here: what any of
-them does.
+Belongs here: wiring of objects, volumes, images, configurations, log rotation, collecting. May not be here:
+what any of them does.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ from pathlib import Path
 
 from minikubelet.agent.agentplan import AgentPlan
 from minikubelet.apiclient.apirequests import ApiClient
+from minikubelet.core.reducer import Reducer
+from minikubelet.model.settings import KubeletSettings
 from minikubelet.ports.clockport import Clock
 from minikubelet.ports.objectport import ObjectReader
 from minikubelet.ports.runtimeport import Runtime
+from minikubelet.shell.imagegc import Disk, ImageGc, ImageGcLimits, disk_of
 from minikubelet.shell.images import Images
 from minikubelet.shell.logrotation import LogRotation
 from minikubelet.shell.objects import NoObjects
+from minikubelet.shell.orphans import Orphans
 from minikubelet.shell.podconfig import NodeSide, PodConfigMaker
 from minikubelet.shell.vault import Vault
 from minikubelet.shell.volrefresh import Refresher
@@ -33,7 +37,14 @@ class PodMaking:
     """The makers of one life; `tasks` run until cancelled."""
 
     def __init__(
-        self, plan: AgentPlan, runtime: Runtime, vault: Vault, client: ApiClient | None, clock: Clock
+        self,
+        plan: AgentPlan,
+        runtime: Runtime,
+        vault: Vault,
+        client: ApiClient | None,
+        *,
+        reducer: Reducer,
+        clock: Clock,
     ) -> None:
         kubelet = plan.settings.kubelet
         processes = runtime.info.name == _PROCESSES
@@ -65,12 +76,34 @@ class PodMaking:
             now=now,
         )
 
+        def disk() -> Disk | None:
+            where = runtime.info.images_at
+            return disk_of(host_root / where.lstrip("/")) if where else None
+
+        self._image_gc = ImageGc(runtime, image_limits(kubelet), disk=disk, now=now)
+        self._orphans = Orphans(reducer, vault)
+
     def tasks(self) -> list[Coroutine[object, object, None]]:
         """What has to run until cancelled."""
-        tasks: list[Coroutine[object, object, None]] = [self._refresher.run(), self._rotation.run()]
+        tasks: list[Coroutine[object, object, None]] = [
+            self._refresher.run(),
+            self._rotation.run(),
+            self._image_gc.run(),
+            self._orphans.run(),
+        ]
         if self._followed is not None:
             tasks.append(self._followed.run())
         return tasks
+
+
+def image_limits(kubelet: KubeletSettings) -> ImageGcLimits:
+    """When unused images are collected."""
+    return ImageGcLimits(
+        high=kubelet.image_gc_high_threshold_percent,
+        low=kubelet.image_gc_low_threshold_percent,
+        min_age=kubelet.image_minimum_gc_age,
+        max_age=kubelet.image_maximum_gc_age,
+    )
 
 
 def node_side(plan: AgentPlan, runtime: Runtime) -> NodeSide:

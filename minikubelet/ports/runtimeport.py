@@ -46,11 +46,15 @@ class RuntimeFault(Exception):
 
 
 class RuntimeInfo(msgspec.Struct, frozen=True):
-    """Who answers: `name` (docker, process, simulated) as in `docker://…`, and the engine's version."""
+    """Who answers: `name` (docker, process, simulated) as in `docker://…`, and the engine's version.
+
+    `images_at` is the directory of the engine that holds its images, empty where there is none.
+    """
 
     name: str
     version: str
     simulated: bool = False
+    images_at: str = ""
 
 
 class PortMapping(msgspec.Struct, frozen=True):

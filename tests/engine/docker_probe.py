@@ -42,15 +42,15 @@ def _connection(timeout: float) -> http.client.HTTPConnection:
     raise OSError(f"DOCKER_HOST={docker_host()} is neither unix:// nor tcp://")
 
 
-def ask(method: str, path: str, *, timeout: float = 60) -> tuple[int, Any]:
-    """One request to the engine: its status and its decoded body (None when it is not JSON)."""
+def ask(method: str, path: str, *, timeout: float = 60, body: bytes = b"", kind: str = "") -> tuple[int, Any]:
+    """One request to the engine: its status and its decoded answer (None when it is not JSON)."""
     connection = _connection(timeout)
     try:
-        connection.request(method, path)
+        connection.request(method, path, body or None, {"Content-Type": kind} if kind else {})
         answer = connection.getresponse()
-        body = answer.read()
+        text = answer.read()
         is_json = answer.getheader("Content-Type", "").startswith("application/json")
-        return answer.status, json.loads(body) if is_json and body else None
+        return answer.status, json.loads(text) if is_json and text else None
     finally:
         connection.close()
 
@@ -68,6 +68,23 @@ def docker_absent() -> str | None:
     if status != http.client.OK:
         return f"the engine at {docker_host()} has no image {BUSYBOX}; tools/test-engine.sh images builds it"
     return None
+
+
+def make_image(repository: str, tag: str, layer: bytes) -> None:
+    """An image of one layer, a tar file."""
+    path = f"/images/create?fromSrc=-&repo={quote(repository)}&tag={tag}"
+    status, found = ask("POST", path, body=layer, kind="application/x-tar")
+    if status != http.client.OK:
+        raise AssertionError(f"the engine answers an import with {status}: {found}")
+
+
+def make_container(image: str, labels: dict[str, str]) -> str:
+    """A container that is never started; its id."""
+    body = json.dumps({"Image": image, "Cmd": ["true"], "Labels": labels}).encode()
+    status, found = ask("POST", "/containers/create", body=body, kind="application/json")
+    if status != http.client.CREATED:
+        raise AssertionError(f"the engine answers a creation with {status}: {found}")
+    return str(found["Id"])
 
 
 def containers(label: str) -> list[dict[str, Any]]:

@@ -58,6 +58,14 @@ class Images:
         images = [_info(image, "") for image in found]
         return [image for image in images if not {self._pause, PAUSE_IMAGE} & set(image.tags)]
 
+    async def directory(self) -> str:
+        """The directory of the engine in which images lie, empty where it does not tell."""
+        try:
+            told = await self._engine.ask("GET", "info")
+        except DockerError:
+            return ""
+        return str((told or {}).get("DockerRootDir") or "")
+
     async def pull(self, name: str, auth: RegistryAuth | None) -> str:
         """Pull an image; its id."""
         if not _REFERENCE.fullmatch(name):
@@ -86,14 +94,41 @@ class Images:
         return image.id
 
     async def remove(self, name: str) -> None:
-        """Remove an image; one that is not there is fine, one in use is refused."""
+        """Remove an image; one that is not there is fine, one in use is refused.
+
+        By its id it goes under all its names. The engine itself would take a name from what a container of
+        others uses, as long as another is left.
+        """
         if name in {self._pause, PAUSE_IMAGE}:
             raise RuntimeFault("RemoveImage", f"{name} holds the sandboxes of this node's pods; it is kept")
+        try:
+            for one in await self._all_names(name):
+                await self._remove(one)
+        except DockerError as error:
+            raise refused("RemoveImage", error) from None
+
+    async def _all_names(self, name: str) -> tuple[str, ...]:
+        """What has to be removed for this name: for an id all names, unless the image is in use."""
+        image = await self.status(name) if name.startswith("sha256:") else None
+        if image is None:
+            return (name,)
+        users = await self._users(image.id)
+        if users:
+            raise RuntimeFault("RemoveImage", f"{name} is in use by {', '.join(users)}")
+        return image.tags or (name,)
+
+    async def _users(self, image_id: str) -> tuple[str, ...]:
+        """The containers made from an image or from one on top of it, whoever made them."""
+        filters = msgspec.json.encode({"ancestor": [image_id]}).decode()
+        found = await self._engine.ask("GET", "containers/json", params={"all": "true", "filters": filters})
+        return tuple(str((one.get("Names") or [one["Id"]])[0]).lstrip("/") for one in found)
+
+    async def _remove(self, name: str) -> None:
         try:
             await self._engine.ask("DELETE", f"images/{name}")
         except DockerError as error:
             if not is_gone(error):
-                raise refused("RemoveImage", error) from None
+                raise
 
     async def pause(self) -> str:
         """The pause image, made first where it is missing."""

@@ -1,6 +1,6 @@
 """An engine that answers what a test tells it to, over a real socket: what no real one can be made to do.
 
-Counts requests, answers `version`, and hands everything else to the test's own handler.
+Counts requests, answers `version` and `info`, and hands everything else to the test's own handler.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,6 +24,8 @@ class FakeEngine:
         path = request.path.removeprefix("/v1.41")
         if path == "/version":
             return web.json_response({"ApiVersion": "1.41", "Version": "20.10.0", "Arch": "amd64"})
+        if path == "/info":
+            return web.json_response({"DockerRootDir": "/var/lib/engine"})
         self.asked.append(f"{request.method} {path}")
         return await self._handler(request)
 
