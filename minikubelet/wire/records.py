@@ -26,9 +26,9 @@ UPCASTERS: Final[dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]
 Decoded = TypeVar("Decoded")
 
 _encoder = msgspec.json.Encoder()
-_events = msgspec.json.Decoder(AnyEvent)
-_commands = msgspec.json.Decoder(AnyCommand)
-_snapshots = msgspec.json.Decoder(Snapshot)
+_events: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+_commands: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
+_snapshots: msgspec.json.Decoder[Snapshot] = msgspec.json.Decoder(Snapshot)
 
 
 class UnknownRecord(ValueError):
