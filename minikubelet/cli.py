@@ -68,6 +68,13 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def _path(text: str) -> Path:
+    """A path; an empty one is more likely an unset variable than the current directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
+
+
 def _state_dir(options: argparse.Namespace) -> Path:
     """The state directory where a command names none: that of the agent that a user here would start."""
     named = getattr(options, "root_dir", None)
@@ -86,14 +93,17 @@ def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run = commands.add_parser("run", help="run the node agent", description="Run the node agent.")
     run.set_defaults(handler="minikubelet.agent.lifetime:run")
     add = run.add_argument
-    add("--config", metavar="FILE", type=Path, help="KubeletConfiguration and AgentConfiguration, as YAML")
-    add("--kubeconfig", metavar="FILE", type=Path, help="join this API server instead of embedding one")
+    add("--config", metavar="FILE", type=_path, help="KubeletConfiguration and AgentConfiguration, as YAML")
+    add("--kubeconfig", metavar="FILE", type=_path, help="join this API server instead of embedding one")
     add("--standalone", action="store_true", help="use no API server at all")
     add(
-        "--pod-manifest-path", metavar="PATH", type=Path, help="folder or file of static pods (staticPodPath)"
+        "--pod-manifest-path",
+        metavar="PATH",
+        type=_path,
+        help="folder or file of static pods",
     )
     add("--hostname-override", metavar="NAME", help="the node's name; default: the host's")
-    add("--root-dir", metavar="DIR", type=Path, help="state directory: journal, volumes, kubeconfig")
+    add("--root-dir", metavar="DIR", type=_path, help="state directory: journal, volumes, kubeconfig")
     add("--container-runtime-endpoint", metavar="URL", help="docker://PATH, process:// or simulated://")
     add("--node-ip", metavar="ADDRESS", help="the node's address; default: that of the default route")
     add(
@@ -138,10 +148,12 @@ def _apiserver(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "apiserver", help="run the stub API server alone", description="Run the stub API server alone."
     )
     stub.set_defaults(handler="minikubelet.agent.stubcommand:run")
-    stub.add_argument("--root-dir", metavar="DIR", type=Path, help="state directory")
+    stub.add_argument("--root-dir", metavar="DIR", type=_path, help="state directory")
     stub.add_argument("--bind-address", metavar="ADDRESS", default="127.0.0.1", help="default: %(default)s")
     stub.add_argument("--secure-port", metavar="PORT", type=int, default=6443, help="default: %(default)s")
-    stub.add_argument("--write-kubeconfig", metavar="FILE", type=Path, help="default: in the state directory")
+    stub.add_argument(
+        "--write-kubeconfig", metavar="FILE", type=_path, help="default: in the state directory"
+    )
     _logging_format(stub)
     _from_environment(stub)
 
@@ -153,7 +165,7 @@ def _inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         description="List manifest files with their verdicts: of the running agent, or of PATH without one.",
     )
     manifests.set_defaults(handler="minikubelet.agent.inspect:manifests")
-    manifests.add_argument("path", nargs="?", metavar="PATH", type=Path, help="judge this folder or file")
+    manifests.add_argument("path", nargs="?", metavar="PATH", type=_path, help="judge this folder or file")
     pods = commands.add_parser(
         "pods", help="list the pods of the running agent", description="List the pods of the running agent."
     )
@@ -168,11 +180,11 @@ def _inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         description="Ask the running agent for a sign of life: 0 if it answers, whatever its pods do.",
     )
     healthz.set_defaults(handler="minikubelet.agent.inspect:healthz")
-    healthz.add_argument("--root-dir", metavar="DIR", type=Path, help="state directory of the agent")
+    healthz.add_argument("--root-dir", metavar="DIR", type=_path, help="state directory of the agent")
     for command, forms in (
         (manifests, ("json", "yaml")),
         (pods, ("wide", "json", "yaml")),
         (status, ("json", "yaml")),
     ):
         command.add_argument("-o", "--output", choices=forms, help="instead of a table")
-        command.add_argument("--root-dir", metavar="DIR", type=Path, help="state directory of the agent")
+        command.add_argument("--root-dir", metavar="DIR", type=_path, help="state directory of the agent")

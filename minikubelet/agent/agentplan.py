@@ -76,7 +76,7 @@ def make_plan(options: argparse.Namespace) -> AgentPlan:
     """Resolve the options of `minikubelet run`; raises StartFault."""
     settings, warnings = _settings(options.config)
     kubelet, agent = settings.kubelet, settings.agent
-    root = Path(options.root_dir or agent.state_dir or _default_root()).absolute()
+    root = _normal(options.root_dir or agent.state_dir or _default_root())
     manifests = options.pod_manifest_path or kubelet.static_pod_path
     if options.standalone and options.kubeconfig:
         raise StartFault("--standalone and --kubeconfig exclude each other; leave one out")
@@ -94,7 +94,7 @@ def make_plan(options: argparse.Namespace) -> AgentPlan:
     return AgentPlan(
         settings=settings,
         places=Places(
-            root, _logs(kubelet.pod_logs_dir, root), Path(manifests).absolute() if manifests else None
+            root, _logs(_normal(kubelet.pod_logs_dir), root), _normal(manifests) if manifests else None
         ),
         node_name=_node_name(options.hostname_override),
         node_ips=(_node_ip(options.node_ip),),
@@ -127,9 +127,13 @@ def _default_root() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "minikubelet"
 
 
-def _logs(wanted: str, root: Path) -> Path:
+def _normal(path: str | Path) -> Path:
+    """Absolute and without `..`; links stay what they are."""
+    return Path(os.path.normpath(Path(path).absolute()))
+
+
+def _logs(path: Path, root: Path) -> Path:
     """The directory of container logs; upstream's default is used where it can be written."""
-    path = Path(wanted)
     parent = next(p for p in (path, *path.parents) if os.path.lexists(p))
     return path if os.access(parent, os.W_OK) else root / "logs"
 

@@ -13,6 +13,7 @@ from minikubelet.agent.agentplan import AgentPlan
 from minikubelet.core.reducer import Reducer
 from minikubelet.core.state import Generation
 from minikubelet.model.ids import slot_key
+from minikubelet.model.status import rfc3339
 from minikubelet.ports.journalport import Journal
 from minikubelet.ports.outboxport import Outbox
 from minikubelet.ports.runtimeport import Runtime
@@ -84,7 +85,8 @@ class AgentView:
         node = self._reducer.node
         problems = [text for text in (self._health.journal(), self._health.problem()) if text]
         if node.rejected:
-            problems.append(f"{node.rejected} manifest(s) are broken; see `minikubelet manifests`")
+            broken = ", ".join(v.file for v in self._intake.verdicts if v.hides_pods)
+            problems.append(f"cannot be used: {broken}; see `minikubelet manifests`")
         return {
             "ok": not problems,
             "problems": problems,
@@ -104,6 +106,8 @@ def _shown(gen: Generation) -> dict[str, Any]:
     if gen.pod is None:
         raise ValueError("a pod without definition cannot be shown")
     shown = encode_pod(gen.pod, gen.published)
-    if gen.ending is not None:
+    if gen.ending is not None and gen.ending.remove:
+        ends = rfc3339(gen.ending.at + gen.ending.grace * 1_000_000)
+        shown["metadata"]["deletionTimestamp"] = ends
         shown["metadata"]["deletionGracePeriodSeconds"] = gen.ending.grace
     return shown

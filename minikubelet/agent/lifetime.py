@@ -20,6 +20,7 @@ from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream, make_pl
 from minikubelet.agent.assembly import History, Parts, assemble, left_behind, open_history
 from minikubelet.agent.enginepaths import check_mounts
 from minikubelet.agent.livetable import LiveTable
+from minikubelet.agent.nodename import claim_node
 from minikubelet.agent.nodewiring import serve_node
 from minikubelet.agent.reports import Reports
 from minikubelet.agent.runtimechoice import Choice, choose_runtime
@@ -68,6 +69,7 @@ async def _live(plan: AgentPlan, *, json_lines: bool) -> int:
         await _connect(choice)
         if runtime.info.name == "docker":
             check_mounts(plan.places.root)
+            stack.enter_context(claim_node(plan.node_name, runtime.info.name))
         _log.info("runtime chosen", runtime=runtime.info.name, version=runtime.info.version, why=choice.why)
         if sentence := left_behind(plan, history, runtime.info.name):
             _log.warning(sentence)

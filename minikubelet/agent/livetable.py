@@ -10,6 +10,8 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from minikubelet.stubapi.stubpodcells import pod_cells, since
+
 INTERVAL = 0.5
 HEADER = ("NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "AGE")
 WIDE = ("IP", "NODE", "UID")
@@ -21,48 +23,19 @@ def rows_of(pods: dict[str, Any], *, wide: bool = False) -> list[tuple[str, ...]
     rows: list[tuple[str, ...]] = [HEADER + (WIDE if wide else ())]
     for pod in pods["items"]:
         meta, status = pod["metadata"], pod.get("status", {})
-        statuses = status.get("containerStatuses", [])
-        ready = sum(bool(s.get("ready")) for s in statuses)
-        restarts = sum(s.get("restartCount", 0) for s in statuses)
+        cells = pod_cells(pod, now)
         row: tuple[str, ...] = (
             meta.get("namespace", ""),
             meta["name"],
-            f"{ready}/{len(pod['spec'].get('containers', []))}",
-            _word(pod),
-            str(restarts),
-            age(status.get("startTime", ""), now),
+            cells.ready,
+            cells.status or "Unknown",
+            cells.restarts,
+            since(status.get("startTime"), now),
         )
         if wide:
             row += (status.get("podIP", "<none>"), pod["spec"].get("nodeName", ""), meta.get("uid", ""))
         rows.append(row)
     return rows
-
-
-def _word(pod: dict[str, Any]) -> str:
-    """STATUS as kubectl shows it: the reason of what holds a container back, else the pod's own."""
-    status = pod.get("status", {})
-    word = status.get("reason") or status.get("phase") or "Unknown"
-    for container in status.get("containerStatuses", []):
-        state = container.get("state", {})
-        waiting, ended = state.get("waiting"), state.get("terminated")
-        if waiting and waiting.get("reason"):
-            word = waiting["reason"]
-        elif ended and status.get("phase") == "Running":
-            word = ended.get("reason") or f"ExitCode:{ended['exitCode']}"
-    if "deletionGracePeriodSeconds" in pod["metadata"] and status.get("phase") in {"Running", "Pending"}:
-        word = "Terminating"
-    return str(word)
-
-
-def age(since: str, now: dt.datetime) -> str:
-    """The time since an RFC 3339 moment as kubectl spells ages: 5s, 3m, 2h, 4d."""
-    if not since:
-        return "<unknown>"
-    seconds = max(0, int((now - dt.datetime.fromisoformat(since)).total_seconds()))
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
-        if seconds >= 2 * size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
 
 
 def aligned(rows: list[tuple[str, ...]]) -> list[str]:

@@ -61,8 +61,13 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def status_body(status: PodStatus) -> JsonObject:
-    """The status as a strategic merge patch; conditions that others set are left alone."""
+    """The status as a strategic merge patch; conditions that others set are left alone.
+
+    A condition's reason and message are null where it has none: a merge would keep those of before.
+    """
     body: JsonObject = {**dict.fromkeys(_REMOVED_WHEN_EMPTY), **to_json(status)}
+    without = {"reason": None, "message": None}
+    body["conditions"] = [{**without, **condition} for condition in body.get("conditions", ())]
     for key in _REPLACED:
         if body.get(key):
             body[key] = [{"$patch": "replace"}, *body[key]]

@@ -84,7 +84,7 @@ class PodEvents:
                     self._warning(about_pod(event.slot, event.uid), "FailedMount", event.message)
                     return
                 reason = "ErrImageNeverPull" if event.reason == "ErrImageNeverPull" else "Failed"
-                self._warning(subject, reason, f"Error: {event.reason}: {event.message}")
+                self._warning(subject, reason, f"Error: {event.message}")
             case ContainerProbed():
                 if event.probe is not ProbeKind.READINESS and not event.passed:
                     self._unhealthy[event.uid, event.container] = event.probe
