@@ -106,8 +106,14 @@ class Images:
         if pull is None:
             pull = asyncio.create_task(self._pull_once(container.image, credentials))
             self._pulls[key] = pull
-            pull.add_done_callback(lambda _: self._pulls.pop(key, None))
+            pull.add_done_callback(lambda done: self._pulled(key, done))
         return await asyncio.shield(pull)
+
+    def _pulled(self, key: tuple[str, tuple[RegistryAuth, ...]], done: asyncio.Task[str]) -> None:
+        """Forget a pull; that it failed may be news to nobody, where all who waited have given up."""
+        self._pulls.pop(key, None)
+        if not done.cancelled():
+            done.exception()
 
     async def _pull_once(self, image: str, credentials: tuple[RegistryAuth, ...]) -> str:
         async with self._turns:
