@@ -1,7 +1,7 @@
 """Bugs planted into the agent, each a small patch, to see that the judges can fail.
 
 Belongs here: one function for each bug; it patches the real code through `monkeypatch`. Each was or could
-have been a slip of somebody's; `BUGS` names them all.
+have been a slip of somebody's; `BUGS` and `RARE` name them all.
 """
 
 from __future__ import annotations
@@ -358,14 +358,18 @@ BUGS: Final[tuple[Callable[[Patch], None], ...]] = (
     dead_sandboxes_stay,
     nothing_is_tried_again,
     timers_never_fire,
-    failed_starts_had_no_effect,
-    definition_is_forgotten_too_early,
     definitions_are_kept_for_ever,
     status_is_not_told_again_after_a_restart,
     commands_of_an_earlier_life_are_awaited,
     foreign_containers_are_ours,
     a_changed_container_is_left_alone,
     withdrawals_are_lost,
-    newer_definitions_do_not_replace_older_ones,
     a_clean_up_is_never_reported,
 )
+
+RARE: Final[tuple[Callable[[Patch], None], ...]] = (
+    failed_starts_had_no_effect,
+    definition_is_forgotten_too_early,
+    newer_definitions_do_not_replace_older_ones,
+)
+"""Found in fewer than one of a hundred seeds (two of them were real bugs once): too rare for the suite."""

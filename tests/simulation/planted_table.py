@@ -14,9 +14,9 @@ from minikubelet.simulation.simcommands import FAULTS
 from minikubelet.simulation.simrun import run
 from minikubelet.simulation.simscenario import Scenario, scenario
 from minikubelet.simulation.simshrink import Shrinker
-from tests.simulation.planted import BUGS
+from tests.simulation.planted import BUGS, RARE
 
-DURATION = 12
+DURATION = 20
 PODS = 3
 
 
@@ -47,7 +47,7 @@ def find(first: int, most: int) -> Found | None:
 def main(names: list[str]) -> None:
     """Print a line for each bug."""
     sys.stdout.write("| bug | promise broken | seeds | actions, shrunk |\n|---|---|---|---|\n")
-    for bug in [each for each in BUGS if not names or each.__name__ in names]:
+    for bug in [each for each in (*BUGS, *RARE) if not names or each.__name__ in names]:
         with pytest.MonkeyPatch.context() as patch:
             bug(patch)
             found = find(0, 200)

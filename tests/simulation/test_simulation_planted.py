@@ -1,0 +1,31 @@
+"""The judges can fail: every bug of `BUGS` is found when it is planted, and it is the bug that is found.
+
+How many seeds each takes from the first, and how small its scenario becomes: `planted_table`.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+
+from tests.simulation.planted import BUGS
+from tests.simulation.planted_table import breaks, find
+
+FIRST: Final = {
+    "a_changed_container_is_left_alone": 50,
+    "back_off_does_not_grow": 15,
+    "deletion_names_no_uid": 80,
+}
+"""Where to begin to look for what only few seeds show, so that the suite does not take for ever."""
+MOST: Final = 60
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: str(bug.__name__))
+def test_a_planted_bug_is_found(
+    bug: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bug(monkeypatch)
+    found = find(FIRST.get(bug.__name__, 0), MOST)
+    assert found is not None
+    monkeypatch.undo()
+    assert not breaks(found.scenario)
