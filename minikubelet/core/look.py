@@ -22,6 +22,7 @@ from minikubelet.core.state import (
     Sandbox,
     Slot,
     Stage,
+    Termination,
     record_of,
     with_record,
 )
@@ -121,7 +122,7 @@ def _container(
     ran = [c for c in instances if c.phase in (ContainerPhase.RUNNING, ContainerPhase.EXITED)]
     newest = next((c for c in ran if c.attempt >= record.attempt), None)
     if newest is not None:
-        record = _shown(record, newest, now)
+        record = _with_previous(_shown(record, newest, now), ran)
     elif record.running:
         record = lifecycle.exited(
             record,
@@ -135,6 +136,19 @@ def _container(
     if record is before and dead == before.dead and not before.unsure:
         return gen
     return with_record(gen, replace(record, dead=dead, as_of=before.as_of, unsure=False))
+
+
+def _with_previous(record: ContainerRecord, ran: list[ObservedContainer]) -> ContainerRecord:
+    """How the instance before ended, from what is left of it, where it is not remembered."""
+    if record.previous is not None or record.attempt < 1:
+        return record
+    for older in ran:
+        if older.attempt < record.attempt and older.phase is ContainerPhase.EXITED:
+            code = UNKNOWN_EXIT if older.exit_code is None else older.exit_code
+            reason = older.reason or ("Completed" if code == 0 else "Error")
+            times = (older.started_at, older.finished_at)
+            return replace(record, previous=Termination(older.id, code, reason, older.message, *times))
+    return record
 
 
 def _shown(record: ContainerRecord, shown: ObservedContainer, now: Moment) -> ContainerRecord:

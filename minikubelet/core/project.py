@@ -43,7 +43,7 @@ def project(gen: Generation, node: NodeFacts, now: Moment) -> PodStatus:
     mains = tuple([container_status(gen, c, runtime, now.at, init=False) for c in main_containers(gen)])
     incomplete = _incomplete(gen)
     phase, reason, message = _verdict(gen, mains, incomplete)
-    ips = addresses(gen, node)
+    ips = addresses(gen, node) or _last_addresses(gen)
     return PodStatus(
         phase=phase,
         conditions=_conditions(gen, phase, (*inits, *mains), incomplete, now),
@@ -80,6 +80,13 @@ def addresses(gen: Generation, node: NodeFacts) -> tuple[str, ...]:
     return gen.sandbox.ips
 
 
+def _last_addresses(gen: Generation) -> tuple[str, ...]:
+    """A pod that ends keeps the addresses that it had."""
+    if gen.ending is None or gen.published is None:
+        return ()
+    return tuple([ip.ip for ip in gen.published.pod_ips])
+
+
 def _verdict(
     gen: Generation, mains: tuple[ContainerStatus, ...], incomplete: list[str]
 ) -> tuple[PodPhase, str, str]:
@@ -93,7 +100,7 @@ def _verdict(
         return _phase(mains, incomplete), "", ""
     if gen.ending.reason is Reason.DEADLINE_EXCEEDED:
         return PodPhase.FAILED, "DeadlineExceeded", DEADLINE_MESSAGE
-    return _last_phase(gen, mains), "", ""
+    return _last_phase(mains), "", ""
 
 
 def _phase(mains: tuple[ContainerStatus, ...], incomplete: list[str]) -> PodPhase:
@@ -102,13 +109,12 @@ def _phase(mains: tuple[ContainerStatus, ...], incomplete: list[str]) -> PodPhas
     return PodPhase.RUNNING if begun and not incomplete else PodPhase.PENDING
 
 
-def _last_phase(gen: Generation, mains: tuple[ContainerStatus, ...]) -> PodPhase:
-    """The phase of a pod that has ended: Succeeded if every main container ended with exit code 0."""
+def _last_phase(mains: tuple[ContainerStatus, ...]) -> PodPhase:
+    """The phase of a pod that has ended: Failed unless every main container ended with exit code 0."""
     ends = [s.state.terminated for s in mains]
     if all(end is not None and end.exit_code == 0 for end in ends):
         return PodPhase.SUCCEEDED
-    ran = any(record.attempt >= 0 for record in gen.containers.values())
-    return PodPhase.FAILED if ran else PodPhase.PENDING
+    return PodPhase.FAILED
 
 
 def _incomplete(gen: Generation) -> list[str]:

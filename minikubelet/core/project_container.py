@@ -16,7 +16,9 @@ from minikubelet.core.state import (
     Life,
     Stage,
     Termination,
+    init_containers,
     is_sidecar,
+    main_containers,
     record_of,
 )
 from minikubelet.model.ids import split_slot
@@ -29,6 +31,9 @@ from minikubelet.model.status import (
     ContainerStatus,
     rfc3339,
 )
+
+LOST_EXIT = 137
+LOST = "The container could not be located when the pod was terminated"
 
 
 def container_status(
@@ -62,8 +67,22 @@ def _state(
         return ContainerState(waiting=waiting)
     if record.life is Life.EXITED:
         return ContainerState(terminated=_terminated(record.end(), runtime))
+    if not init and _lost(gen):
+        lost = ContainerStateTerminated(exit_code=LOST_EXIT, reason="ContainerStatusUnknown", message=LOST)
+        return ContainerState(terminated=lost)
     reason = "PodInitializing" if gen.pod and gen.pod.spec.init_containers else "ContainerCreating"
     return ContainerState(waiting=ContainerStateWaiting(reason=reason))
+
+
+def _lost(gen: Generation) -> bool:
+    """Whether what never began never will: the pod has ended, and its main containers had their turn."""
+    if gen.ending is None or gen.alive:
+        return False
+    inits = init_containers(gen)
+    if not inits or any(record_of(gen, c.name).attempt >= 0 for c in main_containers(gen)):
+        return True
+    last = record_of(gen, inits[-1].name)
+    return last.life is Life.EXITED and last.exit_code == 0
 
 
 def _waiting(

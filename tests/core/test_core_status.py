@@ -233,15 +233,15 @@ def test_a_sidecar_in_back_off_says_so_whatever_the_policy() -> None:
     assert state(world.shown("dns").state) == "CrashLoopBackOff"
 
 
-def test_a_pod_deleted_before_it_ran_is_pending_to_the_end() -> None:
+def test_a_pod_deleted_before_it_ran_has_failed_and_so_have_its_containers() -> None:
     world = World(Source.API, api=True)
     world.runtime.fail("web", "ErrImagePull", times=9)
     world.offer(static_pod(), Source.API)
     world.run_until_idle()
     world.delete(static_pod(), 30)
     world.run_until_idle()
-    assert world.status().phase == "Pending"
-    assert state(world.shown().state) == "ContainerCreating"
+    assert world.status().phase == "Failed"
+    assert state(world.shown().state) == "ContainerStatusUnknown(137)"
 
 
 def test_an_unchanged_status_is_not_told_again() -> None:
