@@ -10,6 +10,7 @@ import ssl
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import yaml
 
@@ -25,8 +26,7 @@ def pod(node: str, image: str) -> dict[str, object]:
 
 def main(kubeconfig: str, image: str, nodes: list[str]) -> None:
     """Create what is not there yet."""
-    with open(kubeconfig, encoding="utf-8") as file:
-        config = yaml.safe_load(file)
+    config = yaml.safe_load(Path(kubeconfig).read_text(encoding="utf-8"))
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     trust = ssl.create_default_context(
         cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()

@@ -66,7 +66,7 @@ wait_for() {
 }
 
 up() {
-  local number=10 node
+  local number=10 node starting=()
   docker image inspect "$image" >/dev/null 2>&1 || die "there is no image $image; run: make image"
   docker network inspect "$cluster" >/dev/null 2>&1 ||
     docker network create --label "$label" --subnet "$net.0/24" "$cluster" >/dev/null ||
@@ -80,10 +80,11 @@ up() {
   mv "$kubeconfig.new" "$kubeconfig"
   for node in "${nodes[@]}"; do
     number=$((number + 1))
-    agent "$node" "$net.$number"
+    { agent "$node" "$net.$number" && wait_for "the agent of $node" docker exec "$node" test -S "$dir/$node/agent.sock"; } &
+    starting+=($!)
   done
-  for node in "${nodes[@]}"; do
-    wait_for "the agent of $node" docker exec "$node" minikubelet healthz
+  for node in "${starting[@]}"; do
+    wait "$node" || die "an agent cannot be started; the lines above say why"
   done
   docker exec -i "$cluster-apiserver" python3 - /kube/kubeconfig "$image" "${nodes[@]}" <tools/cluster-pods.py
   say "three nodes are up. Static pods come from $manifests; the pods each-node-… were created by this script,"

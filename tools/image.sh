@@ -22,9 +22,14 @@ version=$(docker run --rm --network none --entrypoint python3 "$base" -c 'import
 # What is depended on is fetched once for each Python and each state of pyproject.toml.
 wheels=build/wheels/$version-$(sha256sum pyproject.toml | cut -c1-12)
 own=build/wheels/own
+mkdir -p build
+exec 9>build/lock
+flock -w 600 9 || die "another build has held build/lock for ten minutes"
 rm -rf "$context" "$own"
 mkdir -p "$context" "$own"
-pip wheel --no-deps --wheel-dir "$own" .
+backend=build/wheels/backend
+[ -e "$backend/complete" ] || { pip download --dest "$backend" "hatchling>=1.24" && touch "$backend/complete"; }
+pip wheel --no-deps --no-index --find-links "$backend" --wheel-dir "$own" .
 if ! [ -e "$wheels/complete" ]; then
   rm -rf "$wheels"
   pip download --only-binary=:all: --python-version "$version" --dest "$wheels" "$own"/minikubelet-*.whl pip

@@ -1,0 +1,97 @@
+"""tools/cluster.sh on a real engine: three nodes on one engine, gone without a trace."""
+
+import json
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.container.container_world import ROOT, command, docker, running, until
+from tests.engine import docker_probe
+
+pytestmark = [pytest.mark.docker, pytest.mark.kubectl, pytest.mark.timeout(400)]
+
+
+class Cluster:
+    """A cluster with a name, a network and a directory of its own."""
+
+    def __init__(self, base: Path) -> None:
+        self.name = f"mkt{secrets.token_hex(3)}"
+        self.home = base
+        self.base = base / "clusters"
+        self.base.mkdir()
+        self.nodes = [f"{self.name}-{letter}" for letter in "abc"]
+        self.env = {
+            "MINIKUBELET_CLUSTER": self.name,
+            "MINIKUBELET_CLUSTER_DIR": str(self.base),
+            "MINIKUBELET_CLUSTER_NET": f"10.{secrets.randbelow(56) + 200}.{secrets.randbelow(256)}",
+        }
+
+    def do(self, word: str) -> str:
+        return command("tools/cluster.sh", word, env=self.env)
+
+    def get(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Objects by name, as a stock kubectl gets them."""
+        kubeconfig = ROOT / "build" / self.name / "kubeconfig"
+        done = subprocess.run(
+            ["kubectl", "--kubeconfig", kubeconfig, "get", kind, "-A", "-o", "json"],
+            capture_output=True, text=True, timeout=100, check=True,
+            env={"HOME": str(self.home), "PATH": os.environ["PATH"]},
+        )  # fmt: skip
+        return {each["metadata"]["name"]: each for each in json.loads(done.stdout)["items"]}
+
+    def ready(self, kind: str) -> set[str]:
+        """The names of those whose condition Ready is True."""
+        return {
+            name
+            for name, each in self.get(kind).items()
+            if {"Ready": "True"}.items()
+            <= {c["type"]: c["status"] for c in each["status"]["conditions"]}.items()
+        }
+
+    def left(self) -> list[str]:
+        """Whatever bears the cluster's name in the engine."""
+        kinds = (("ps", "--all"), ("network", "ls"), ("volume", "ls"))
+        return [line for words in kinds for line in docker(*words).splitlines() if self.name in line]
+
+
+@pytest.fixture
+def cluster(image: str, state_dir: Path) -> Iterator[Cluster]:
+    made = Cluster(state_dir)
+    yield made
+    made.do("down")
+
+
+def test_three_nodes_with_pods_of_their_own_and_agents_that_come_and_go(cluster: Cluster) -> None:
+    """Static pods bear their node's name; killed and newer agents restart nothing; down leaves nothing."""
+    assert f"kubectl --kubeconfig build/{cluster.name}/kubeconfig" in cluster.do("up")
+    static = {f"web-{node}" for node in cluster.nodes}
+    assigned = {f"each-node-{letter}" for letter in "abc"}
+    until(lambda: cluster.ready("nodes") == set(cluster.nodes), lambda: f"nodes {cluster.get('nodes')}")
+    until(lambda: cluster.ready("pods") == static | assigned, lambda: f"pods {cluster.get('pods')}")
+    on = {name: pod["spec"]["nodeName"] for name, pod in cluster.get("pods").items()}
+    assert on == {f"web-{node}": node for node in cluster.nodes} | {
+        f"each-node-{node[-1]}": node for node in cluster.nodes
+    }
+    ids = {node: running(node) for node in cluster.nodes}
+    docker("kill", cluster.nodes[1])
+    assert running(cluster.nodes[1]) == ids[cluster.nodes[1]]
+    before = _agents(cluster)
+    cluster.do("up")
+    assert not before & _agents(cluster)
+    until(lambda: cluster.ready("pods") == static | assigned, lambda: f"pods {cluster.get('pods')}")
+    assert {node: running(node) for node in cluster.nodes} == ids
+
+    cluster.do("down")
+    assert cluster.left() == []
+    assert [node for node in cluster.nodes if docker_probe.containers(f"minikubelet.dev/node={node}")] == []
+    assert not cluster.base.exists()
+    assert not (ROOT / "build" / cluster.name).exists()
+
+
+def _agents(cluster: Cluster) -> set[str]:
+    return {docker("inspect", "--format", "{{.Id}}", node) for node in cluster.nodes}
