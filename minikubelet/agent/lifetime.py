@@ -68,7 +68,8 @@ async def _live(plan: AgentPlan, *, json_lines: bool) -> int:
         stack.push_async_callback(runtime.aclose)
         await _connect(choice)
         if runtime.info.name == "docker":
-            check_mounts(plan.places.root)
+            if runtime.info.version and not runtime.info.same_mounts:
+                check_mounts(plan.places.root)
             stack.enter_context(claim_node(plan.node_name, runtime.info.name))
         _log.info("runtime chosen", runtime=runtime.info.name, version=runtime.info.version, why=choice.why)
         if sentence := left_behind(plan, history, runtime.info.name):

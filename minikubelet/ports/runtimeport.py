@@ -49,12 +49,14 @@ class RuntimeInfo(msgspec.Struct, frozen=True):
     """Who answers: `name` (docker, process, simulated) as in `docker://…`, and the engine's version.
 
     `images_at` is the directory of the engine that holds its images, empty where there is none.
+    `same_mounts`: the engine is seen to be in the agent's own mount namespace.
     """
 
     name: str
     version: str
     simulated: bool = False
     images_at: str = ""
+    same_mounts: bool = False
 
 
 class PortMapping(msgspec.Struct, frozen=True):

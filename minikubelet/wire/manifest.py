@@ -193,7 +193,8 @@ def _ignored(node: Node) -> Iterator[str]:
         if _member(metadata, key) is not None:
             line = line_of(node, ("metadata", key))
             yield f"line {line}: metadata.{key} is ignored: only an API server sets it"
-    if _member(node, "status") is not None:
+    status = _member(node, "status")
+    if status is not None and status.value not in (None, {}):  # tools write an empty one
         yield f"line {line_of(node, ('status',))}: status is ignored: it is what the agent finds out"
 
 

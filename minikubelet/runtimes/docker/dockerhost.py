@@ -54,6 +54,15 @@ class OomFloor:
         )
 
 
+def same_mounts(engine_socket: Path | None) -> bool:
+    """Whether the process behind the socket is seen to have this process's mount namespace."""
+    process = _process_behind(engine_socket) if engine_socket is not None else None
+    try:
+        return process is not None and (process / "ns/mnt").samefile("/proc/self/ns/mnt")
+    except OSError:
+        return False
+
+
 def _process_behind(engine_socket: Path) -> Path | None:
     """The /proc directory of who listens there, None if it cannot be told."""
     try:

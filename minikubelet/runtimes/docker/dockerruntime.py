@@ -30,7 +30,7 @@ from minikubelet.ports.runtimeport import (
 from minikubelet.runtimes.docker import dockerexec, dockerpaths, dockerspec
 from minikubelet.runtimes.docker import dockernames as names
 from minikubelet.runtimes.docker.dockerengine import Engine, is_gone, refused
-from minikubelet.runtimes.docker.dockerhost import OomFloor
+from minikubelet.runtimes.docker.dockerhost import OomFloor, same_mounts
 from minikubelet.runtimes.docker.dockerimages import Images
 from minikubelet.runtimes.docker.dockerlifecycle import Lifecycle
 from minikubelet.runtimes.docker.dockerlogs import LogKeeper
@@ -78,7 +78,8 @@ class DockerRuntime:
         try:
             version = await self._engine.open()
             root = await self._images.directory()
-            self._info = RuntimeInfo("docker", version, images_at=root)
+            same = await asyncio.to_thread(same_mounts, self._engine.socket)
+            self._info = RuntimeInfo("docker", version, images_at=root, same_mounts=same)
         except DockerError as error:
             raise refused("EngineUnreachable", error) from None
         await asyncio.to_thread(self._floor.look, self._engine.socket)
