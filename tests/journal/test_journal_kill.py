@@ -1,5 +1,9 @@
-"""Killed at any moment, an agent loses nothing that was acknowledged."""
+"""Killed at any moment, an agent loses nothing that was acknowledged.
 
+`MINIKUBELET_KILL_ROUNDS` says how often it is killed.
+"""
+
+import os
 import random
 import subprocess
 import sys
@@ -10,7 +14,7 @@ from minikubelet.journal.journalreader import JournalReader
 from minikubelet.journal.survey import survey_directory
 from tests.journal.journal_world import record
 
-ROUNDS = 20
+ROUNDS = int(os.environ.get("MINIKUBELET_KILL_ROUNDS", "20"))
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import asyncio, sys
