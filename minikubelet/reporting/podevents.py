@@ -30,6 +30,7 @@ from minikubelet.reporting.eventrecorder import (
 
 NOT_MOUNTED = ("ContainerCreating", "PodInitializing")
 """Under these reasons containers wait for volumes, as if nothing had happened yet."""
+REJECTED = "Pod was rejected: "
 BACK_OFF = ("CrashLoopBackOff", "ImagePullBackOff")
 
 
@@ -56,6 +57,7 @@ class PodEvents:
                     self._normal(subject, "Killing", self._killing(stop))
                 case PublishStatus() as told:
                     self._back_off(told)
+                    self._refused(told)
                 case _:
                     pass
 
@@ -99,6 +101,12 @@ class PodEvents:
                 self._rejected = frozenset(event.rejected)
             case _:
                 pass
+
+    def _refused(self, told: PublishStatus) -> None:
+        status = told.status
+        if status.message.startswith(REJECTED):
+            subject = about_pod(told.slot, told.uid)
+            self._warning(subject, status.reason, status.message.removeprefix(REJECTED))
 
     def _back_off(self, told: PublishStatus) -> None:
         status = told.status

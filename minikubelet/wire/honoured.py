@@ -20,6 +20,7 @@ _OF_CONTAINERS = (
     "securityContext.appArmorProfile",
     "securityContext.seLinuxOptions",
     "securityContext.windowsOptions",
+    "stdinOnce",
     "volumeDevices",
 )
 _VOLUMES_HONOURED = ("name", "emptyDir", "hostPath", "configMap", "secret", "downwardAPI", "projected")
@@ -30,7 +31,10 @@ ON_DISK: Final = "spec.volumes[].emptyDir.sizeLimit"
 NOT_HONOURED: Final = frozenset(
     (
         "spec.containers[].restartPolicy",
+        "spec.ephemeralContainers",
         "spec.hostUsers",
+        "spec.readinessGates",
+        "spec.resourceClaims",
         "spec.resources",
         "spec.runtimeClassName",
         "spec.securityContext.appArmorProfile",

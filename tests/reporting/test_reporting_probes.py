@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from minikubelet.core.commands import Decision, Reason, StopContainer
+from minikubelet.core.commands import Decision, PublishStatus, Reason, StopContainer
 from minikubelet.core.events import AnyEvent, ContainerProbed, TimerFired
 from minikubelet.model.ids import PodUid
 from minikubelet.model.pod import Container, Pod, PodSpec, ProbeKind
+from minikubelet.model.status import PodStatus
 from minikubelet.reporting.eventrecorder import EventRecorder, EventType, Subject
 from minikubelet.reporting.podevents import PodEvents
 from tests.reporting.reporting_world import SLOT, MemoryApi
@@ -80,3 +81,11 @@ def test_what_probes_and_hooks_say_is_a_warning() -> None:
     recorder = Recorder()
     PodEvents(recorder, "node-1").warn(SLOT, UID, "web", "Unhealthy", "Liveness probe failed: no")
     assert recorder.kept == [(EventType.WARNING, "Unhealthy", "Liveness probe failed: no")]
+
+
+def test_a_pod_that_the_node_refuses_is_told_with_its_reason() -> None:
+    recorder = Recorder()
+    status = PodStatus(phase="Failed", reason="OutOfcpu", message="Pod was rejected: no room")
+    told = PublishStatus(slot=SLOT, reason=Reason.STATUS_CHANGED, uid=UID, status=status)
+    PodEvents(recorder, "node-1").seen(TimerFired(slot=SLOT), [Decision(told, (1,))])
+    assert recorder.kept == [(EventType.WARNING, "OutOfcpu", "no room")]

@@ -50,3 +50,21 @@ def test_settings_of_the_pod() -> None:
     context = {"fsGroup": 1, "fsGroupChangePolicy": "OnRootMismatch"}
     assert named(securityContext=context, setHostnameAsFQDN=True) == ()
     assert named(runtimeClassName="r") == ("spec.runtimeClassName",)
+
+
+def test_what_needs_others_to_take_part_is_named() -> None:
+    gates: list[dict[str, Any]] = [{"conditionType": "x/y"}]
+    assert named(readinessGates=gates, resourceClaims=[{"name": "r"}]) == (
+        "spec.readinessGates",
+        "spec.resourceClaims",
+    )
+    container = {"name": "c", "image": "i", "stdin": True, "stdinOnce": True}
+    assert named(containers=[container]) == ("spec.containers[].stdinOnce",)
+
+
+def test_placement_and_overhead_are_honoured() -> None:
+    required = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "k", "operator": "Exists"}]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+    tolerations = [{"operator": "Exists"}]
+    placed = named(affinity=affinity, nodeSelector={"a": "b"}, tolerations=tolerations)
+    assert placed == named(overhead={"cpu": "1"}) == ()
