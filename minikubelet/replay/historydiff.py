@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     if options.at:
         if len(options.journals) > 1:
             raise ReplayError("--at compares two moments of one journal; leave the second journal out")
-        options.journal = options.journal or next(iter(options.journals), None)
+        options.subject = next(iter(options.journals), None)
         return _moments(options)
     if len(options.journals) != 2:  # noqa: PLR2004 - a difference is one of two
         raise ReplayError("name two journals to compare their decisions, or two moments with --at A B")

@@ -37,7 +37,7 @@ def _command(subparsers: Any, name: str, handler: str, text: str) -> argparse.Ar
 def _replay(subparsers: Any) -> None:
     text = "re-run a journal's events and compare every decision with the one recorded"
     parser = _command(subparsers, "replay", "verifycommand:run", text)
-    parser.add_argument("journal", metavar="JOURNAL", help="a journal's directory, a segment or an export")
+    _subject(parser)
     parser.add_argument("--verify", action="store_true", help="verify; this is what replay does anyway")
     parser.add_argument(
         "--compare-core",
@@ -60,10 +60,23 @@ def _output(parser: argparse.ArgumentParser, *forms: str) -> None:
     parser.add_argument("-o", "--output", choices=forms, default=forms[0], help=f"default: {forms[0]}")
 
 
-def _journal(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+def _journal(parser: argparse.ArgumentParser, *, stray: bool = True) -> None:
+    """The options that name a journal; a `stray` path is taken too, to say which option it wants."""
+    whose = parser.add_mutually_exclusive_group()
+    whose.add_argument(
         "--journal", metavar="PATH", help="a journal's directory or an export (default: this node's agent)"
     )
+    whose.add_argument("--root-dir", metavar="DIR", help="an agent's state directory: its journal")
+    if stray:
+        parser.add_argument("stray", nargs="*", help=argparse.SUPPRESS)
+
+
+def _subject(parser: argparse.ArgumentParser) -> None:
+    """A journal that is named without an option, or by one."""
+    parser.add_argument(
+        "subject", nargs="?", metavar="JOURNAL", help="a journal's directory, a segment or an export"
+    )
+    _journal(parser, stray=False)
 
 
 def _why(subparsers: Any) -> None:
@@ -81,6 +94,7 @@ def _why(subparsers: Any) -> None:
     )
     parser.add_argument("--at", metavar="SEQ|TIME", help=f"as things stood then: {_MOMENT}")
     parser.add_argument("--all", action="store_true", help="every such decision, not the last of each kind")
+    _output(parser, "text", "json")
     _journal(parser)
 
 
@@ -92,6 +106,7 @@ def _why_not(subparsers: Any) -> None:
     )
     parser.add_argument("action", choices=("start", "restart", "ready", "delete"))
     parser.add_argument("--at", metavar="SEQ|TIME", help=f"as things stood then: {_MOMENT}")
+    _output(parser, "text", "json")
     _journal(parser)
 
 
@@ -127,7 +142,7 @@ def _diff(subparsers: Any) -> None:
     parser.add_argument("journals", nargs="*", metavar="JOURNAL", help="two journals of the same events")
     parser.add_argument("--at", nargs=2, metavar=("A", "B"), help=f"two moments of one journal: {_MOMENT}")
     parser.add_argument("--pod", metavar="POD", help="one pod only (with --at)")
-    _journal(parser)
+    _journal(parser, stray=False)
 
 
 def _export(subparsers: Any) -> None:
@@ -192,7 +207,7 @@ def _what_if(subparsers: Any) -> None:
 def _shrink(subparsers: Any) -> None:
     text = "cut a journal down to the fewest events that still show its divergence, or one decision"
     parser = _command(subparsers, "shrink", "shrinkcommand:run", text)
-    parser.add_argument("journal", metavar="JOURNAL", help="a journal's directory, a segment or an export")
+    _subject(parser)
     parser.add_argument("--decision", type=_seq, metavar="SEQ", help="show this decision, not a divergence")
     parser.add_argument("-o", "--output", dest="output_file", metavar="FILE.mkx", required=True)
     parser.add_argument("--pytest", metavar="FILE", help="also write it as a test")

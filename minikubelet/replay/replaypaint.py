@@ -9,6 +9,8 @@ import os
 import sys
 from typing import TextIO
 
+import msgspec
+
 
 def say(text: str) -> None:
     """Print a line, whatever characters the terminal knows."""
@@ -17,6 +19,11 @@ def say(text: str) -> None:
     except UnicodeEncodeError:
         encoding = sys.stdout.encoding or "ascii"
         sys.stdout.write(f"{text.encode(encoding, 'replace').decode(encoding)}\n")
+
+
+def say_json(value: object) -> None:
+    """Print a value as JSON that a person can read as well."""
+    say(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 class Paint:

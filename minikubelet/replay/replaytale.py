@@ -63,11 +63,23 @@ class Tale(msgspec.Struct, frozen=True):
 
 
 def journal_of(options: argparse.Namespace) -> JournalReader:
-    """The journal of `--journal`, or the agent's own; raises ReplayError."""
-    given = options.journal or getattr(options, "default_journal", None)
+    """The journal that the options name, or the agent's own; raises ReplayError."""
+    return open_journal(path_of(options))
+
+
+def path_of(options: argparse.Namespace) -> Path:
+    """JOURNAL, `--journal`, the one below `--root-dir`, or the agent's own; raises ReplayError."""
+    stray, subject = getattr(options, "stray", None), getattr(options, "subject", None)
+    if stray:
+        raise ReplayError(f"{stray[0]!r} is one word too many; a journal is named as --journal {stray[0]}")
+    if subject and (options.journal or options.root_dir):
+        raise ReplayError(f"two journals are named: leave out {subject}, or the option")
+    if options.root_dir:
+        return Path(options.root_dir) / "journal"
+    given = subject or options.journal or getattr(options, "default_journal", None)
     if given is None:
         raise ReplayError("which journal? pass --journal PATH: a journal's directory or an export (.mkx)")
-    return open_journal(Path(given))
+    return Path(given)
 
 
 def tell_damage(reader: JournalReader) -> None:

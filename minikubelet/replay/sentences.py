@@ -18,6 +18,7 @@ from minikubelet.model.status import ContainerStatus, PodStatus
 
 _SOURCES = {Source.FILE: "the manifest folder", Source.API: "the API server"}
 _UID_SHOWN = 12
+_DIGEST = re.compile(r"(\bsha256:[0-9a-f]{12})[0-9a-f]{52}\b")
 _UNTOLD = ("kind", "v", "slot", "uid", "reason")
 
 
@@ -94,8 +95,13 @@ def _probed(event: e.ContainerProbed) -> str:
     return f"the {event.probe.value.lower()} probe of container {event.container} {passed}{said}"
 
 
+def of_origin(origin: str) -> str:
+    """Where a definition came from, with as much of a digest as tells it from others."""
+    return _DIGEST.sub(r"\1…", origin)
+
+
 def _from(origin: str) -> str:
-    return f" ({origin})" if origin else ""
+    return f" ({of_origin(origin)})" if origin else ""
 
 
 def _judged(event: e.ManifestsJudged) -> str:

@@ -21,6 +21,7 @@ from minikubelet.replay.exportcommand import Selection, select, write
 from minikubelet.replay.replayerrors import NEGATIVE, OK, ReplayError, command, write_text
 from minikubelet.replay.replayhistory import Step, open_journal
 from minikubelet.replay.replaypaint import say
+from minikubelet.replay.replaytale import journal_of
 from minikubelet.replay.replayverify import Verifier
 from minikubelet.replay.sentences import of_command, of_reason
 from minikubelet.replay.shrinking import EMPTY, Goal, Run, Taken, rerun, smallest
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     out = Path(options.output_file)
     if out.suffix != EXPORT_SUFFIX:
         raise ReplayError(f"{out}: an export's name ends with {EXPORT_SUFFIX}")
-    reader = open_journal(options.journal)
+    reader = journal_of(options)
     target = options.decision
     if target is None:
         found = Verifier(reader).run().divergences
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
                 "the divergence is in a snapshot, not in a decision: it cannot be shrunk to events"
             )
         target = found[0].seq
-    chosen = select(open_journal(options.journal), since=0, slot="")
+    chosen = select(open_journal(reader.path), since=0, slot="")
     steps = _up_to(chosen, target)
     goal = _goal(chosen.state, steps, target)
     state, events = _beginning(chosen, steps, goal)

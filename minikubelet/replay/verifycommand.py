@@ -11,48 +11,45 @@ import time
 from collections.abc import Callable
 
 from minikubelet.replay.divergencegroups import group_lines, grouped
-from minikubelet.replay.replayerrors import NEGATIVE, OK, UNUSABLE, command
-from minikubelet.replay.replayhistory import harmful, open_journal
+from minikubelet.replay.replayerrors import OK, command
+from minikubelet.replay.replayhistory import harmful
 from minikubelet.replay.replaypaint import Paint, say
+from minikubelet.replay.replaytale import journal_of
 from minikubelet.replay.verifyjobs import verify
 from minikubelet.replay.verifyreport import (
     as_json,
     causes_of,
     divergence_lines,
     verdict_lines,
+    verdict_of,
 )
 
 
 @command
 def run(options: argparse.Namespace) -> int:
     """Verify a journal: 0 everything matches, 1 it does not or is damaged, 2 nothing could be verified."""
-    reader = open_journal(options.journal)
+    reader = journal_of(options)
     began = time.monotonic()
     found = verify(reader, jobs=options.jobs, go_on=options.compare_core, progress=_progress(began))
     seconds = time.monotonic() - began
     causes = causes_of(reader, found.divergences[0]) if found.divergences else []
     groups = grouped(found.divergences) if options.compare_core else []
-    if options.output == "json":
-        say(as_json(found, causes, seconds, groups).decode())
-    else:
-        paint = Paint(sys.stdout)
-        for line in verdict_lines(found, seconds):
-            say(paint.warn(line) if line.startswith("damage") else line)
-        if options.compare_core and found.divergences:
-            say(paint.bad(f"{len(found.divergences)} events lead to other decisions with this core:"))
-            say("\n".join(group_lines(groups)))
-        elif found.divergences:
-            say(paint.bad("DIVERGENCE"))
-            say("\n".join(divergence_lines(found.divergences[0], causes)))
-        elif found.events:
-            say(paint.good("every decision matches"))
-    if found.divergences:
-        return NEGATIVE
     reader.damage = found.damage
-    harmed = harmful(reader)
-    if not found.events and (found.skipped or harmed):
-        return UNUSABLE
-    return NEGATIVE if harmed else OK
+    verdict = verdict_of(found, len(harmful(reader)))
+    if options.output == "json":
+        say(as_json(found, causes, seconds, groups, verdict).decode())
+        return verdict.code
+    paint = Paint(sys.stdout)
+    for line in verdict_lines(found, seconds):
+        say(paint.warn(line) if line.startswith("damage") else line)
+    if options.compare_core and found.divergences:
+        say(paint.bad(f"{len(found.divergences)} events lead to other decisions with this core:"))
+        say("\n".join(group_lines(groups)))
+    elif found.divergences:
+        say(paint.bad("DIVERGENCE"))
+        say("\n".join(divergence_lines(found.divergences[0], causes)))
+    say(paint.good(verdict.text) if verdict.code == OK else paint.bad(verdict.text))
+    return verdict.code
 
 
 def _progress(began: float) -> Callable[[int, int], None]:

@@ -6,13 +6,14 @@ Belongs here: text and JSON from the findings. May not be here: re-running anyth
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from minikubelet.journal.journalreader import JournalReader
 from minikubelet.ports.journalport import RecordKind
 from minikubelet.replay.fielddiff import diff_lines
+from minikubelet.replay.replayerrors import NEGATIVE, OK, UNUSABLE
 from minikubelet.replay.replaymoments import clock, span
 from minikubelet.replay.replayverify import Decided, Divergence, Findings
 from minikubelet.replay.sentences import of_event
@@ -134,10 +135,38 @@ def verdict_lines(found: Findings, seconds: float) -> list[str]:
     return lines
 
 
-def as_json(found: Findings, causes: list[Cause], seconds: float, groups: list[Any]) -> bytes:
+class Verdict(NamedTuple):
+    """How a verification ends: the exit code, and its reason in a sentence."""
+
+    code: int
+    text: str
+
+
+def verdict_of(found: Findings, harms: int) -> Verdict:
+    """What the findings come to; `harms` is how much of the damage is more than an end never committed."""
+    places = "place" if harms == 1 else "places"
+    if found.divergences and found.divergences[0].state:
+        return Verdict(NEGATIVE, "exit code 1: the state reached is not the one recorded")
+    if found.divergences:
+        return Verdict(NEGATIVE, "exit code 1: not every decision is made as it was recorded")
+    if not found.events and (found.skipped or harms):
+        return Verdict(UNUSABLE, "exit code 2: no event follows a usable state, so nothing was compared")
+    if harms:
+        told = f"the journal is damaged in {harms} {places}"
+        return Verdict(NEGATIVE, f"exit code 1: {told}, though every decision that can be read matches")
+    if not found.events:
+        return Verdict(OK, "the journal holds no event yet")
+    return Verdict(OK, "every decision matches")
+
+
+def as_json(
+    found: Findings, causes: list[Cause], seconds: float, groups: list[Any], verdict: Verdict
+) -> bytes:
     """The whole report as one JSON object."""
     report = {
         "ok": not found.divergences,
+        "exitCode": verdict.code,
+        "verdict": verdict.text,
         "events": found.events,
         "decisions": found.commands,
         "snapshots": found.snapshots,

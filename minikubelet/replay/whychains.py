@@ -42,10 +42,14 @@ class Chain:
                     heappush(waiting, -cause.seq)
         self.entries = sorted(found.values(), key=lambda entry: entry.seq)
 
+    def causes_of(self, entry: Entry) -> Iterable[Entry]:
+        """What an event answers: the order behind it; a decision names its causes itself."""
+        order = order_behind(self._tale, entry) if entry.event is not None else None
+        return () if order is None else (order,)
+
     def _causes(self, entry: Entry) -> Iterable[Entry]:
         if entry.event is not None:
-            order = order_behind(self._tale, entry)
-            return [order] if order is not None else []
+            return self.causes_of(entry)
         kind = _kind(entry)
         self._orders[kind] += 1
         found = []

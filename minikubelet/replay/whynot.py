@@ -6,17 +6,32 @@ Belongs here: finding the state and telling its guards. May not be here: the gua
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from minikubelet.core.state import Generation, Life, init_containers, main_containers, record_of
+import msgspec
+
+from minikubelet.core.state import Generation, Life, Slot, init_containers, main_containers, record_of
 from minikubelet.replay.podnaming import choose, resolve
 from minikubelet.replay.replayerrors import NEGATIVE, OK, command
 from minikubelet.replay.replaymoments import clock, parse_moment
-from minikubelet.replay.replaypaint import say
+from minikubelet.replay.replaypaint import say, say_json
 from minikubelet.replay.replaytale import journal_of, nodes_of
 from minikubelet.replay.sentences import short
-from minikubelet.replay.standing import stand_at
+from minikubelet.replay.standing import Stand, stand_at
 from minikubelet.replay.whyguards import Scene, of_deletion, of_ready, of_start
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What holds one pod back at a moment (`seq`, `at` in microseconds since the epoch)."""
+
+    pod: str
+    uid: str
+    container: str
+    stage: str
+    action: str
+    seq: int
+    at: int
+    guards: list[str]
 
 
 @command
@@ -24,27 +39,36 @@ def run(options: argparse.Namespace) -> int:
     """Tell the guards; 0 where something holds it back, 1 where nothing does."""
     reader = journal_of(options)
     stand = stand_at(reader, parse_moment(options.at) if options.at else None)
-    reducer = stand.reducer
     name, container = resolve(options.pod, stand.seen, nodes_of(reader))
-    slot = next((s for key, s in reducer.slots.items() if key == name), None)
-    say(f"{name} at seq {stand.seq}, {clock(stand.at)} UTC")
-    if slot is None or not slot.generations:
-        say("  nothing is known of it at that moment: no source holds it and nothing of it is on the node")
+    slot = next((s for key, s in stand.reducer.slots.items() if key == name), None)
+    found = list(_held(slot, stand, container, options.action)) if slot is not None else []
+    if options.output == "json":
+        say_json(found)
+    else:
+        _tell(name, stand, found)
+    if not found:
         return OK if options.action != "delete" else NEGATIVE
-    scene = Scene(slot, reducer.node, stand.at, stand.rejected, stand.probed)
-    told = 0
+    return OK if any(one.guards for one in found) else NEGATIVE
+
+
+def _held(slot: Slot, stand: Stand, container: str, action: str) -> Iterator[Held]:
+    scene = Scene(slot, stand.reducer.node, stand.at, stand.rejected, stand.probed)
     for gen in slot.generations:
         names = _names(gen, container) if gen is slot.generations[-1] or not container else []
-        found = list(dict.fromkeys(_guards(scene, gen, options.action, names)))
-        say(f"  uid {short(gen.uid)} ({gen.stage.value})")
-        for text in found:
+        guards = list(dict.fromkeys(_guards(scene, gen, action, names)))
+        yield Held(slot.key, gen.uid, container, gen.stage.value, action, stand.seq, stand.at, guards)
+
+
+def _tell(name: str, stand: Stand, found: Iterable[Held]) -> None:
+    say(f"{name} at seq {stand.seq}, {clock(stand.at)} UTC")
+    if not found:
+        say("  nothing is known of it at that moment: no source holds it and nothing of it is on the node")
+    for one in found:
+        say(f"  uid {short(one.uid)} ({one.stage})")
+        for text in one.guards:
             say(f"    - {text}")
-        if not found:
-            say(
-                f"    nothing holds {_WORDS[options.action]} back: it follows with the next event, or is done"
-            )
-        told += len(found)
-    return OK if told else NEGATIVE
+        if not one.guards:
+            say(f"    nothing holds {_WORDS[one.action]} back: it follows with the next event, or is done")
 
 
 _WORDS = {"start": "its start", "restart": "a restart", "ready": "readiness", "delete": "its deletion"}

@@ -83,6 +83,54 @@ def test_no_command_stumbles_over_damage(tmp_path: Path, capsys: Capture, name: 
         assert "damage: " in ran.out
 
 
+@pytest.mark.parametrize("name", [one for one in COMMANDS if one != "diff"])
+def test_a_state_directory_names_a_journal_as_well(tmp_path: Path, capsys: Capture, name: str) -> None:
+    write(tmp_path / "journal")
+    words = [w.format(out=tmp_path / "out", journal="") for w in COMMANDS[name] if w != "{journal}"]
+    by_root = run_command(capsys, *words, "--root-dir", str(tmp_path))
+    assert by_root.code in (0, 1)
+    by_path = run_command(capsys, *words, "--journal", str(tmp_path / "journal"))
+    assert by_root.code == by_path.code
+    if not name.startswith(("replay", "compare")):  # these tell how long they took
+        assert by_root == by_path
+
+
+@pytest.mark.parametrize("name", ["timeline", "state", "tail", "export", "what-if", "why-not"])
+def test_a_path_without_its_option_is_met_with_the_option(tmp_path: Path, capsys: Capture, name: str) -> None:
+    head, *rest = [word.format(out=tmp_path / "out") for word in COMMANDS[name]]
+    words = (head, *rest, "some/journal") if name == "why-not" else (head, "some/journal", *rest)
+    ran = run_command(capsys, *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert "a journal is named as --journal some/journal" in ran.err
+
+
+def test_two_journals_for_one_command_are_refused(tmp_path: Path, capsys: Capture) -> None:
+    ran = run_command(capsys, "replay", str(tmp_path), "--root-dir", str(tmp_path))
+    assert (ran.code, "two journals are named" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "said"),
+    [
+        ("nothing", 0, "every decision matches"),
+        ("tail", 0, "every decision matches"),
+        ("middle", 1, "the journal is damaged in "),
+        ("gap", 1, "the journal is damaged in "),
+    ],
+)
+def test_the_last_line_of_a_verification_gives_the_reason_of_its_exit_code(
+    tmp_path: Path, capsys: Capture, how: str, code: int, said: str
+) -> None:
+    write(tmp_path / "journal")
+    damaged(tmp_path / "journal", how)
+    ran = run_command(capsys, "replay", "--verify", str(tmp_path / "journal"))
+    last = ran.out.splitlines()[-1]
+    assert (ran.code, said in last) == (code, True)
+    assert last.startswith(f"exit code {code}: ") == (code != 0)
+    told = json.loads(run_command(capsys, "replay", str(tmp_path / "journal"), "-o", "json").out)
+    assert (told["exitCode"], told["verdict"]) == (code, last)
+
+
 @pytest.mark.parametrize("how", ["tail", "middle", "gap"])
 def test_jobs_find_the_same_in_damaged_journals(tmp_path: Path, capsys: Capture, how: str) -> None:
     journal = tmp_path / "journal"

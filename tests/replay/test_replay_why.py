@@ -1,6 +1,8 @@
 """Why goes back to what began it, and why-not names every guard that holds something back."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +77,8 @@ def test_what_never_happened_is_said_with_exit_code_1(tmp_path: Path, capsys: Ca
         (("web", "stat"), "did you mean"),
         (("web", "--at", "noon"), "is no moment"),
         (("a/b/c/d",), "names no pod"),
+        (("web", "some/journal"), "--journal some/journal"),
+        (("web", "start", "some/journal"), "--journal some/journal"),
         (("nothing-like-it",), "pods in it: default/job, shop/web"),
     ],
 )
@@ -203,3 +207,61 @@ def test_an_api_pod_waits_for_its_grace_period(tmp_path: Path, capsys: Capture) 
     ran = ask(capsys, tmp_path, world, "why-not", "job-node-a", "delete")
     assert "container work is being stopped since" in ran.out
     assert "its grace period ends in 7s" in ran.out
+
+
+def chains(capsys: Capture, path: Path, world: World, *words: str) -> Any:
+    ran = ask(capsys, path, world, *words, "-o", "json")
+    return json.loads(ran.out)
+
+
+def test_chains_as_json_say_what_the_text_says(tmp_path: Path, capsys: Capture) -> None:
+    words = ("why", "web/app", "restart", "--at", "30")
+    text = ask(capsys, tmp_path, shop(), *words).out
+    (chain,) = chains(capsys, tmp_path, shop(), *words)
+    assert (chain["pod"], chain["container"], chain["action"]) == ("shop/web-node-a", "app", "restart")
+    assert chain["uid"][:12] in text
+    known = {step["seq"]: step for step in chain["steps"]}
+    assert list(known) == sorted(known)
+    assert known[chain["seq"]]["kind"] == "StartContainer"
+    for step in chain["steps"]:
+        assert step["text"] in text
+        assert step["at"] > 0
+        assert set(step["causes"]) <= set(known)
+    begun_by = [step["kind"] for step in chain["steps"] if not step["causes"]]
+    assert begun_by == ["PodSet"]
+
+
+def test_an_edit_is_told_field_by_field_and_its_secrets_are_not(tmp_path: Path, capsys: Capture) -> None:
+    def told(before: str, after: str) -> list[str]:
+        world = World()
+        world.start()
+        world.edit(world.manifest(before), after)
+        found = chains(capsys, tmp_path / str(len(list(tmp_path.iterdir()))), world, "why", "a", "kill")
+        return next(step["changed"] for step in found[-1]["steps"] if step["changed"])
+
+    args = PLAIN.replace("image: i", "image: i, args: [x, --level=1, --password=one]")
+    secret = args.replace("=one", "=two")
+    head, *lines = told(args, secret.replace("level=1", "level=2"))
+    assert head.startswith("changed against seq ")
+    assert lines == ['spec.containers[c].args[1]: "--level=1" → "--level=2"']
+    (only,) = told(args, secret)
+    assert only.endswith("no field that the journal holds; it holds no secret values")
+    many = PLAIN.replace(
+        "name: a", f"name: a, labels: {{{', '.join(f'l{number}: x' for number in range(20))}}}"
+    )
+    _, *lines = told(many, many.replace(": x", ": z"))
+    assert len(lines) == 9
+    assert lines[-1] == "… and 12 more fields"
+
+
+def test_guards_as_json_say_what_the_text_says(tmp_path: Path, capsys: Capture) -> None:
+    words = ("why-not", "web/app", "restart")
+    text = ask(capsys, tmp_path, shop(), *words).out
+    held = chains(capsys, tmp_path, shop(), *words)
+    assert "back-off ends in 20s" in held[-1]["guards"][-1]
+    assert all(guard in text for one in held for guard in one["guards"])
+    assert (held[-1]["pod"], held[-1]["action"], held[-1]["container"]) == (
+        "shop/web-node-a", "restart", "app",
+    )  # fmt: skip
+    ran = ask(capsys, tmp_path, shop(), "why", "web", "eviction", "-o", "json")
+    assert (ran.code, json.loads(ran.out)) == (1, [])
