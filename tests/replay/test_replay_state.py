@@ -111,3 +111,15 @@ def test_a_decision_of_one_journal_only_is_told(journal: Path, tmp_path: Path, c
 def test_wrong_usage_is_said(journal: Path, capsys: Capture, words: tuple[str, ...], hint: str) -> None:
     ran = ask(capsys, journal, *words)
     assert (ran.code, hint in ran.err) == (2, True), ran
+
+
+def test_a_journal_that_ends_with_a_snapshot_is_shown_as_it_stood(tmp_path: Path, capsys: Capture) -> None:
+    world = shop()
+    world.write_segments(tmp_path / "before")
+    world.segment()
+    world.write_segments(tmp_path / "after")
+    for words in (("state", "-o", "yaml", "--pod", "job"), ("why-not", "web", "ready")):
+        before = run_command(capsys, *words, default=tmp_path / "before")
+        after = run_command(capsys, *words, default=tmp_path / "after")
+        assert (after.code, before.code) == (0, 0), after.err
+        assert after.out.splitlines()[1:] == before.out.splitlines()[1:]
