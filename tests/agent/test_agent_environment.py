@@ -1,0 +1,52 @@
+"""Flags in the environment, and logs as JSON lines."""
+
+import json
+from pathlib import Path
+
+import pytest
+import structlog
+
+from minikubelet.agent.agentlogging import configure_logging
+from minikubelet.cli import parser
+
+
+def test_flags_come_from_the_environment_and_a_written_flag_counts_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in {
+        "ROOT_DIR": "/srv/x",
+        "HOSTNAME_OVERRIDE": "env",
+        "STANDALONE": "true",
+        "V": "4",
+        "LOGGING_FORMAT": "json",
+    }.items():
+        monkeypatch.setenv(f"MINIKUBELET_{name}", value)
+    options = parser().parse_args(["run", "--hostname-override", "flag"])
+    assert (options.root_dir, options.hostname_override) == (Path("/srv/x"), "flag")
+    assert (options.standalone, options.verbosity, options.logging_format) == (True, 4, "json")
+    assert parser().parse_args(["apiserver"]).root_dir == Path("/srv/x")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"), [("LOGGING_FORMAT", "xml", "text, json"), ("V", "much", "invalid int value")]
+)
+def test_nonsense_in_the_environment_is_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"MINIKUBELET_{name}", value)
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args(["run"])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_json_goes_to_standard_output_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(0, "json")
+    log = structlog.get_logger("test")
+    log.info("two\nlines", path=Path("/x"))
+    log.debug("not said")
+    out, err = capsys.readouterr()
+    (line,) = out.splitlines()
+    said = json.loads(line)
+    assert (said["msg"], said["level"], said["path"], err) == ("two\nlines", "info", "/x", "")
+    assert said["ts"].endswith("Z")
