@@ -165,7 +165,7 @@ def test_no_canary_is_kept_logged_shown_or_exported(process_agent: AgentProcess)
     before = agent.running("stays")
     agent.write("stays.json", edited)
     agent.until(lambda: agent.running("stays") != before, "the edited pod to run")
-    # Known to leak, and left out here: after a restart, last words are read again, maybe before the Secrets are.
+    # Known to leak, so left out: after a restart, last words are read again, maybe before the Secrets are.
     agent.kubectl("delete", "pod", "tells")
     agent.gone("tells")
     agent.kill()
