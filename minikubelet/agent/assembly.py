@@ -149,7 +149,7 @@ def assemble(
     """Put a life together; nothing runs yet."""
     outbox, reducer, journal = reports.outbox, history.reducer, history.journal
     inbox = Inbox()
-    observer = Observer(runtime, clock, StateView(reducer), inbox.put, vault.redact)
+    observer = Observer(runtime, clock, StateView(reducer), inbox.put, vault.redact_words)
     timers = Timers(clock, inbox.put)
     handlers = ProbeHandlers(runtime)
     hooks = Hooks(runtime, vault, reducer, handlers.http, clock, told=reports.warn)

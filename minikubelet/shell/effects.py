@@ -230,7 +230,7 @@ class Effects:
             started_at=shown.started_at if shown else 0,
             finished_at=shown.finished_at if shown and known else 0,
             reason=shown.reason if shown and known else "ContainerStatusUnknown",
-            message=self._vault.redact(command.uid, shown.message) if shown else "",
+            message=self._vault.redact_words(command.uid, shown.message) if shown else "",
         )
 
     async def _remove_sandbox(self, sandbox_id: str) -> None:

@@ -250,7 +250,7 @@ class Hooks:
 
     def _failed(self, call: _Call, which: str, why: str) -> str:
         """Tell of a hook that failed, without secrets."""
-        said = self._vault.redact(call.uid, why)[:MESSAGE_CHARACTERS]
+        said = self._vault.redact_words(call.uid, why)[:MESSAGE_CHARACTERS]
         _log.warning("hook failed", pod=call.slot, container=call.container.name, hook=which, error=said)
         self._told(
             call.slot, call.uid, call.container.name, f"Failed{which}Hook", f"{which}Hook failed: {said}"

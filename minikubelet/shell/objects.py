@@ -58,7 +58,19 @@ def references(pod: Pod) -> Iterator[Reference]:
             yield Reference(kind, namespace, name)
 
 
+def gives_secrets(pod: Pod) -> bool:
+    """Whether a container of the pod gets values of Secrets; those for pulling it never sees."""
+    names = (kind for kind, name in _given(pod) if name)
+    return any(kind is ObjectKind.SECRET for kind in names)
+
+
 def _named(pod: Pod) -> Iterator[tuple[ObjectKind, str]]:
+    yield from _given(pod)
+    for secret in pod.spec.image_pull_secrets:
+        yield ObjectKind.SECRET, secret.name
+
+
+def _given(pod: Pod) -> Iterator[tuple[ObjectKind, str]]:
     for container in (*pod.spec.init_containers, *pod.spec.containers):
         for whole in container.env_from:
             if whole.config_map_ref is not None:
@@ -73,8 +85,6 @@ def _named(pod: Pod) -> Iterator[tuple[ObjectKind, str]]:
                 yield ObjectKind.SECRET, source.secret_key_ref.name
     for volume in pod.spec.volumes:
         yield from _of_volume(volume)
-    for secret in pod.spec.image_pull_secrets:
-        yield ObjectKind.SECRET, secret.name
 
 
 def _of_volume(volume: Volume) -> Iterator[tuple[ObjectKind, str]]:

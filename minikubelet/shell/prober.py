@@ -187,7 +187,7 @@ class Prober:
         )
 
     def _safe(self, uid: PodUid, message: str) -> str:
-        return self._vault.redact(uid, message)[:MESSAGE_CHARACTERS]
+        return self._vault.redact_words(uid, message)[:MESSAGE_CHARACTERS]
 
 
 def container_of(pod: Pod | None, name: str) -> Container | None:

@@ -16,9 +16,10 @@ import structlog
 
 from minikubelet.model.ids import PodUid
 from minikubelet.model.pod import Pod
+from minikubelet.shell.objects import gives_secrets
 from minikubelet.shell.podpaths import PodPaths
 from minikubelet.wire.podmarks import CONFIG_SEEN
-from minikubelet.wire.redaction import redact_text, secret_values
+from minikubelet.wire.redaction import REDACTED, redact_text, secret_values
 
 SHORTEST = 4
 """characters of a value that is looked for in messages; see `wire.redaction`"""
@@ -36,13 +37,16 @@ class Vault:
         self._serial = 0
         self._offered: set[PodUid] = set()
         self._hidden: dict[PodUid, dict[str, None]] = {}
+        self._unread: set[PodUid] = set()
 
     def load(self) -> None:
         """Read what an earlier life of the agent kept; a file that cannot be read is said and left alone."""
         decoder = msgspec.json.Decoder(Pod)
         for file in sorted(self.paths.pods().glob("*/pod.json")):
             try:
-                self._pods[PodUid(file.parent.name)] = decoder.decode(file.read_bytes())
+                pod = self._pods[PodUid(file.parent.name)] = decoder.decode(file.read_bytes())
+                if gives_secrets(pod):
+                    self._unread.add(PodUid(file.parent.name))
             except (OSError, msgspec.DecodeError) as error:
                 _log.warning("a kept pod definition cannot be read", file=str(file), error=str(error))
 
@@ -98,6 +102,7 @@ class Vault:
             self._pods.pop(uid, None)
             self._serials.pop(uid, None)
             self._hidden.pop(uid, None)
+            self._unread.discard(uid)
 
     def hide(self, uid: PodUid, values: Iterable[str]) -> None:
         """Take values of Secrets that the pod was given, so that `redact` takes them out as well.
@@ -106,6 +111,17 @@ class Vault:
         """
         held = self._hidden.setdefault(uid, {})
         held.update(dict.fromkeys(v for text in values for v in (text, text.strip()) if len(v) >= SHORTEST))
+
+    def read(self, uid: PodUid) -> None:
+        """All Secrets that the pod's containers are given have been read, and their values hidden."""
+        self._unread.discard(uid)
+
+    def redact_words(self, uid: PodUid, text: str) -> str:
+        """What a container said, without secrets; nothing of it while they are not known again.
+
+        That is so of the pods of an earlier life of the agent, until their Secrets have been read.
+        """
+        return REDACTED if text and uid in self._unread else self.redact(uid, text)
 
     def redact(self, uid: PodUid, text: str) -> str:
         """A text of the engine without the secret values of that pod."""

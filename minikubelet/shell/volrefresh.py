@@ -61,10 +61,16 @@ class Refresher:
                 await self._volumes.refresh(pod, self._facts(pod))
 
     async def _hide(self, pod: Pod) -> None:
+        uid, missing = PodUid(pod.metadata.uid), False
+        pulls = {secret.name for secret in pod.spec.image_pull_secrets}
         for reference in dict.fromkeys(references(pod)):
             if reference.kind is not ObjectKind.SECRET:
                 continue
-            with contextlib.suppress(ObjectFault):  # whoever needs it says that it is missing
+            try:
                 secret = await self._objects.secret(reference.namespace, reference.name, fresh=False)
-                values = (value.decode("utf-8", "replace") for value in secret.data.values())
-                self._vault.hide(PodUid(pod.metadata.uid), values)
+            except ObjectFault:  # whoever needs it says that it is missing
+                missing = missing or reference.name not in pulls
+                continue
+            self._vault.hide(uid, (value.decode("utf-8", "replace") for value in secret.data.values()))
+        if not missing:
+            self._vault.read(uid)

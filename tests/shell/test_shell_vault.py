@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from minikubelet.model.ids import PodUid
 from minikubelet.model.pod import Container, EnvVar
+from minikubelet.model.podenv import EnvVarSource, SecretKeySelector
 from minikubelet.shell.podpaths import PodPaths
 from minikubelet.shell.vault import Vault
 from tests.running import run
@@ -110,3 +111,16 @@ def test_hidden_values_are_taken_out_whole_the_longest_first(paths: PodPaths) ->
     vault = Vault(paths)
     vault.hide(UID, ["hush", "hush-hush", "no"])
     assert vault.redact(UID, "hush-hush and hush, no?") == "[redacted] and [redacted], no?"
+
+
+def test_after_a_restart_last_words_are_hidden_until_the_secrets_are_read(paths: PodPaths) -> None:
+    source = EnvVarSource(secret_key_ref=SecretKeySelector(name="s", key="k"))
+    run(Vault(paths).store(pod(Container(name="main", env=(EnvVar(name="KEY", value_from=source),)))))
+    vault = Vault(paths)
+    vault.load()
+    assert vault.redact_words(UID, "the key is hush-hush") == "[redacted]"
+    assert vault.redact_words(UID, "") == ""
+    assert vault.redact(UID, 'secret "s" not found') == 'secret "s" not found'
+    vault.hide(UID, ["hush-hush"])
+    vault.read(UID)
+    assert vault.redact_words(UID, "the key is hush-hush") == "the key is [redacted]"
