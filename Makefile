@@ -2,6 +2,8 @@
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 BIN := .venv/bin
+# Most tests wait for containers and agents, so more run at once than there are cores.
+WORKERS ?= 4
 
 .PHONY: run test lint types floors unit bench image cluster cluster-down clean
 
@@ -21,7 +23,7 @@ floors: .venv/ready
 	$(BIN)/lint-imports
 
 unit: .venv/ready
-	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
+	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 # The agent in an image; with BASE=NAME on that base, else on one made of this machine's packages.
 image: .venv/ready
