@@ -85,4 +85,15 @@ def decode_snapshot(body: bytes) -> Snapshot:
 def schema_hash() -> str:
     """Eight hex digits over the JSON schema of all events, commands and the state."""
     schema = msgspec.json.schema_components((AnyEvent, AnyCommand, Snapshot))
-    return f"{zlib.crc32(msgspec.json.encode(schema, order='sorted')):08x}"
+    return f"{zlib.crc32(msgspec.json.encode(_bare(schema), order='sorted')):08x}"
+
+
+def _bare(schema: Any) -> Any:
+    """A schema without its descriptions: they are docstrings, which Pythons indent differently."""
+    match schema:
+        case dict():
+            return {key: _bare(value) for key, value in schema.items() if key != "description"}
+        case list() | tuple():
+            return [_bare(value) for value in schema]
+        case _:
+            return schema

@@ -16,7 +16,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = ("0", "1", "random")
 NAMES = ("python3", "python3.11", "python3.12", "python3.13", "python3.14")
-NEEDED = "aiodocker, aiofiles, aiohttp, anyio, asyncinotify, cryptography, msgspec, structlog, yaml"
+NEEDED = "aiodocker, aiofiles, aiohttp, anyio, asyncinotify, cryptography, msgspec, structlog, yaml, pytest"
 PROBE = f"import sys, {NEEDED}; print(sys.version_info >= (3, 11), sys.version_info[:3])"
 
 

@@ -143,6 +143,7 @@ def test_through_an_outage_what_was_read_stands_in(state_dir: Path) -> None:
         assert (await world.objects.config_map("default", "cm")).data == {"a": "1"}
         await world.server.stop()
         assert (await world.objects.config_map("default", "cm")).data == {"a": "1"}
+        await eventually(lambda: _gone(world), "the server's last connection to close")
         with pytest.raises(ObjectFault) as caught:
             await world.objects.config_map("default", "never-read")
         assert not caught.value.missing
@@ -271,3 +272,11 @@ def test_a_refused_token_is_told_and_a_forgotten_one_asked_for_again() -> None:
     assert world.get() == "t2"
     world.tokens.keep([])
     assert world.get() == "t3"
+
+
+async def _gone(world: World) -> bool:
+    try:
+        await world.client.get_object(f"{CONFIG_MAPS}/cm")
+    except ApiUnreachable:
+        return True
+    return False
