@@ -46,7 +46,11 @@ class World:
         """Wait until the reader's watch has it."""
 
         async def there() -> bool:
-            return (await self.objects.config_map("default", "cm", fresh=False)).data == {"a": text}
+            try:
+                found = await self.objects.config_map("default", "cm", fresh=False)
+            except ObjectFault:  # the watch has not told of it yet
+                return False
+            return found.data == {"a": text}
 
         await eventually(there, f"the watch to tell {text}")
 
