@@ -1,14 +1,13 @@
 """Assembly: the parts of one life of the agent, put together.
 
-Belongs here: construction and wiring. May not be here: what any part does, or when the life ends
-(`lifetime`).
+Belongs here: settings and adapters to parts. May not be here: the parts that live anywhere (`shell.wiring`),
+what any part does, or when the life ends (`lifetime`).
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
 
 import msgspec
 
@@ -20,68 +19,27 @@ from minikubelet.agent.reports import Reports
 from minikubelet.core.commands import Decision
 from minikubelet.core.events import AgentStarted, AnyEvent
 from minikubelet.core.reducer import Reducer
-from minikubelet.core.state import Generation
 from minikubelet.journal.diskjournal import DiskJournal
-from minikubelet.model.ids import PodUid, SlotKey, Source
+from minikubelet.model.ids import Source
 from minikubelet.ports.clockport import Clock
 from minikubelet.ports.journalport import Journal, JournalLockedError, Retention
 from minikubelet.ports.runtimeport import Runtime
-from minikubelet.shell.dispatcher import Dispatcher
-from minikubelet.shell.effects import Effects
 from minikubelet.shell.eventlog import EventLog
-from minikubelet.shell.hooks import Hooks
-from minikubelet.shell.inbox import Inbox
-from minikubelet.shell.intake import Intake
-from minikubelet.shell.leftovers import Leftovers
 from minikubelet.shell.limiter import Limiter
-from minikubelet.shell.loop import Loop
-from minikubelet.shell.observer import Observer
-from minikubelet.shell.probehandlers import ProbeHandlers
-from minikubelet.shell.prober import Prober
-from minikubelet.shell.pullwaits import PullWaits
 from minikubelet.shell.recovery import recover
-from minikubelet.shell.relook import Relook
-from minikubelet.shell.timers import Timers
 from minikubelet.shell.vault import Vault
+from minikubelet.shell.wiring import Given, StateView, Wired, wire
 from minikubelet.wire.records import CORE_VERSION, schema_hash
 
 STARTS_AT_ONCE = 4
 """how many starts an engine is given at first on any machine; the limiter goes on from there"""
 
 
-class StateView:
-    """What the observer has to know of the state."""
-
-    def __init__(self, reducer: Reducer) -> None:
-        self._reducer = reducer
-
-    def seq(self) -> int:
-        """The seq of the last event taken in."""
-        return self._reducer.seq
-
-    def on_runtime(self) -> Mapping[PodUid, SlotKey]:
-        """The pods with a sandbox or a running container."""
-        every = (gen for slot in self._reducer.slots.values() for gen in slot.generations)
-        return {gen.uid: gen.slot for gen in every if _on_runtime(gen)}
-
-
-def _on_runtime(gen: Generation) -> bool:
-    return gen.sandbox is not None or any(record.running for record in gen.containers.values())
-
-
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a life consists of; each with `run` goes on until cancelled."""
+    """What a life consists of; `wired` and `making` have tasks that go on until cancelled."""
 
-    loop: Loop
-    dispatcher: Dispatcher
-    observer: Observer
-    leftovers: Leftovers
-    timers: Timers
-    intake: Intake
-    prober: Prober
-    hooks: Hooks
+    wired: Wired
     making: PodMaking
-    handlers: ProbeHandlers
     view: AgentView
     health: Health
 
@@ -148,45 +106,33 @@ def assemble(
 ) -> Parts:
     """Put a life together; nothing runs yet."""
     outbox, reducer, journal = reports.outbox, history.reducer, history.journal
-    inbox = Inbox()
-    observer = Observer(runtime, clock, StateView(reducer), inbox.put, vault.redact_words)
-    timers = Timers(clock, inbox.put)
-    handlers = ProbeHandlers(runtime)
-    hooks = Hooks(runtime, vault, reducer, handlers.http, clock, told=reports.warn)
-    prober = Prober(reducer, vault, handlers, clock, inbox.put, told=reports.warn)
     making = PodMaking(plan, runtime, vault, reports.client, reducer=reducer, clock=clock)
-    waits = PullWaits(reducer)
-    effects = _effects(plan, runtime, vault, hooks, making, waits=waits)
-    dispatcher = Dispatcher(effects, timers, outbox, inbox.put)
-    intake = Intake(vault, inbox, outbox)
-    relook = Relook(reducer, observer.look)
     event_log = EventLog()
 
     def seen(seq: int, event: AnyEvent, decisions: list[Decision]) -> None:
         event_log.seen(seq, event, decisions)
         reports.seen(event, decisions)
-        relook.seen(seq, event)
-        prober.seen(event)
-        hooks.seen()
-        waits.seen()
 
-    health = Health(observer, journal, runtime)
-    inbox.put(with_room(plan, _started(plan, history.boot, runtime)))
-    reports.follow_node(inbox.put)
-    return Parts(
-        loop=Loop(reducer, journal, inbox, clock, dispatch=dispatcher.dispatch, seen=seen),
-        dispatcher=dispatcher,
-        observer=observer,
-        leftovers=Leftovers(reducer, vault, clock),
-        timers=timers,
-        intake=intake,
-        prober=prober,
-        hooks=hooks,
-        making=making,
-        handlers=handlers,
-        health=health,
-        view=AgentView(plan, reducer, health=health, intake=intake, outbox=outbox),
+    wired = wire(
+        Given(
+            reducer=reducer,
+            journal=journal,
+            runtime=runtime,
+            outbox=outbox,
+            vault=vault,
+            clock=clock,
+            configs=making.configs,
+            images=making.images,
+            limiter=Limiter(STARTS_AT_ONCE, plan.settings.agent.max_concurrent_runtime_calls, time.monotonic),
+            told=reports.warn,
+            seen=seen,
+        )
     )
+    health = Health(wired.observer, journal, runtime)
+    wired.inbox.put(with_room(plan, _started(plan, history.boot, runtime)))
+    reports.follow_node(wired.inbox.put)
+    view = AgentView(plan, reducer, health=health, intake=wired.intake, outbox=outbox)
+    return Parts(wired=wired, making=making, view=view, health=health)
 
 
 def _started(plan: AgentPlan, boot: str, runtime: Runtime) -> AgentStarted:
@@ -203,20 +149,4 @@ def _started(plan: AgentPlan, boot: str, runtime: Runtime) -> AgentStarted:
         runtime=runtime.info.name,
         node_ips=plan.node_ips,
         static_namespace=plan.settings.agent.static_pod_namespace,
-    )
-
-
-def _effects(
-    plan: AgentPlan, runtime: Runtime, vault: Vault, hooks: Hooks, making: PodMaking, *, waits: PullWaits
-) -> Effects:
-    most = plan.settings.agent.max_concurrent_runtime_calls
-    return Effects(
-        runtime,
-        making.configs,
-        making.images,
-        vault=vault,
-        paths=vault.paths,
-        limiter=Limiter(STARTS_AT_ONCE, most, time.monotonic),
-        waits=waits,
-        hooks=hooks,
     )

@@ -79,8 +79,8 @@ async def _live(plan: AgentPlan, *, json_lines: bool) -> int:
         reached = await stack.enter_async_context(reach_api(plan))
         reports = Reports(plan, reached.client, vault, clock)
         parts = assemble(plan, history, runtime, reports, vault, clock=clock)
-        stack.callback(parts.timers.cancel_all)
-        stack.push_async_callback(parts.handlers.aclose)
+        stack.callback(parts.wired.timers.cancel_all)
+        stack.push_async_callback(parts.wired.handlers.aclose)
         await stack.enter_async_context(_local(plan, parts))
         node = await stack.enter_async_context(serve_node(plan, parts.view, choice, reached))
         _announce(plan, history, json_lines=json_lines)
@@ -151,12 +151,7 @@ def _tasks(
     plan: AgentPlan, parts: Parts, reports: Reports, port: int, vault: Vault, *, json_lines: bool
 ) -> list[Coroutine[object, object, None]]:
     tasks: list[Coroutine[object, object, None]] = [
-        parts.loop.run(),
-        parts.dispatcher.run(),
-        parts.observer.run(),
-        parts.leftovers.run(),
-        parts.prober.run(),
-        parts.hooks.run(),
+        *parts.wired.tasks(),
         *parts.making.tasks(),
         *reports.tasks(parts.health, port),
     ]
@@ -170,7 +165,7 @@ def _tasks(
             frequency=settings.kubelet.file_check_frequency,
             first_seen=vault.first_seen(),
         )
-        tasks.append(files.run(parts.intake))
+        tasks.append(files.run(parts.wired.intake))
     if reports.client is not None:
         outbox = reports.outbox
         source = ApiSource(
@@ -179,7 +174,7 @@ def _tasks(
             status_seen=outbox.status_seen,
             reachable=outbox.upstream_reachable,
         )
-        tasks.append(source.run(parts.intake))
+        tasks.append(source.run(parts.wired.intake))
     if sys.stdout.isatty() and not json_lines:
         tasks.append(LiveTable(parts.view.pods, unfailing(sys.stdout)).run())
     return tasks

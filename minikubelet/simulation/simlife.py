@@ -1,4 +1,4 @@
-"""One life of the agent in the simulated world: its real parts, wired as `agent.assembly` wires them.
+"""One life of the agent in the simulated world: its real parts, wired as on a node (`shell.wiring`).
 
 Belongs here: construction, and taps for the judges. May not be here: any behaviour of the agent. What does
 not run here: threads, sockets, the HTTP client below the `Api` port, inotify, signals, and the node's own
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -28,23 +28,14 @@ from minikubelet.ports.journalport import Retention
 from minikubelet.ports.outboxport import Outbox
 from minikubelet.ports.sourceport import SourceFact
 from minikubelet.reporting.outbox import ApiOutbox
-from minikubelet.shell.dispatcher import Dispatcher
-from minikubelet.shell.effects import Effects
 from minikubelet.shell.images import Images
-from minikubelet.shell.inbox import Inbox
-from minikubelet.shell.intake import Intake
-from minikubelet.shell.leftovers import Leftovers
 from minikubelet.shell.limiter import Limiter
-from minikubelet.shell.loop import Loop
-from minikubelet.shell.observer import Observer
 from minikubelet.shell.podconfig import NodeSide, PodConfigMaker
 from minikubelet.shell.podpaths import PodPaths
-from minikubelet.shell.pullwaits import PullWaits
 from minikubelet.shell.recovery import recover
-from minikubelet.shell.relook import Relook
-from minikubelet.shell.timers import Timers
 from minikubelet.shell.vault import Vault
 from minikubelet.shell.volumes import Volumes
+from minikubelet.shell.wiring import Given, wire
 from minikubelet.simulation.simapi import LifeApi, SimApi
 from minikubelet.simulation.simdisk import LifeDisk
 from minikubelet.simulation.simengine import NODE
@@ -130,7 +121,6 @@ class AgentLife:
         recovered = recover(opened)
         self.reducer: Reducer = recovered.reducer
         self.recovered = recovered
-        self.inbox = Inbox()
         self._client = LifeApi(api) if api is not None else None
         rng = Random(f"{seed} outbox {number}")  # noqa: S311 - jitter keeps no secret
         self.outbox: Outbox = (
@@ -138,64 +128,49 @@ class AgentLife:
             if self._client
             else NoApi()
         )
-        self._wire()
+        self.wired = wire(self._given(Random(f"{seed} jitter {number}")))  # noqa: S311 - as above
+        self.wired.inbox.put(self._started())
 
-    def _wire(self) -> None:
-        put = self.inbox.put
-        self.observer = Observer(self.runtime, self.clock, _StateView(self.reducer), put)
-        self.timers = Timers(self.clock, put)
-        self._waits = PullWaits(self.reducer)
-        self.dispatcher = Dispatcher(self._effects(), self.timers, self.outbox, put)
-        self.intake = Intake(self.vault, self.inbox, self.outbox)
-        self.leftovers = Leftovers(self.reducer, self.vault, self.clock)
-        self._relook = Relook(self.reducer, self.observer.look)
-        self.loop = Loop(
-            self.reducer,
-            self.journal,
-            self.inbox,
-            self.clock,
-            dispatch=self._dispatch,
-            seen=self._seen,
-        )
-        sources = (Source.FILE, Source.API) if self.has_api else (Source.FILE,)
-        put(
-            AgentStarted(
-                node=NODE,
-                boot=f"life-{self.number}",
-                sources=sources,
-                has_api=self.has_api,
-                runtime=self.runtime.info.name,
-                node_ips=(ADDRESS,),
-                static_namespace=NAMESPACE,
-            )
-        )
-
-    def _effects(self) -> Effects:
+    def _given(self, jitter: Random) -> Given:
         node = NodeSide(name=NODE, ips=(ADDRESS,), memory=8 << 30, cpus=2)
         paths = self.vault.paths
-        return Effects(
-            self.runtime,
-            PodConfigMaker(node, paths, Volumes(paths)),
-            Images(self.runtime, 2),
+        return Given(
+            reducer=self.reducer,
+            journal=self.journal,
+            runtime=self.runtime,
+            outbox=self.outbox,
             vault=self.vault,
-            paths=paths,
+            clock=self.clock,
+            configs=PodConfigMaker(node, paths, Volumes(paths)),
+            images=Images(self.runtime, 2),
             limiter=Limiter(4, 16, asyncio.get_running_loop().time),
-            waits=self._waits,
+            told=_no_word,
+            seen=self._seen,
+            issued=self._issued,
+            jitter=jitter.random,
         )
 
-    def _dispatch(self, command: AnyCommand) -> None:
+    def _started(self) -> AgentStarted:
+        return AgentStarted(
+            node=NODE,
+            boot=f"life-{self.number}",
+            sources=(Source.FILE, Source.API) if self.has_api else (Source.FILE,),
+            has_api=self.has_api,
+            runtime=self.runtime.info.name,
+            node_ips=(ADDRESS,),
+            static_namespace=NAMESPACE,
+        )
+
+    def _issued(self, command: AnyCommand) -> None:
         self.witness.dispatched(self, command)
-        self.dispatcher.dispatch(command)
 
     def _seen(self, seq: int, event: AnyEvent, decisions: list[Decision]) -> None:
         self.witness.took(self, seq, event, decisions)
-        self._relook.seen(seq, event)
-        self._waits.seen()
 
     async def put(self, fact: SourceFact) -> None:
         """Be the sink of the sources."""
         self.witness.told(self, fact)
-        await self.intake.put(fact)
+        await self.wired.intake.put(fact)
 
     async def run(self) -> None:
         """Live until cancelled; a part that fails ends it."""
@@ -209,33 +184,16 @@ class AgentLife:
             first_seen=self.vault.first_seen(),
         )
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.loop.run(), name="loop")
-            group.create_task(self.dispatcher.run(), name="dispatcher")
-            group.create_task(self.observer.run(), name="observer")
-            group.create_task(source.run(self), name="files")
-            group.create_task(self.leftovers.run(), name="leftovers")
+            for part in (*self.wired.tasks(), source.run(self)):
+                group.create_task(part)
             if self._client is not None and isinstance(self.outbox, ApiOutbox):
-                group.create_task(self.outbox.run(), name="outbox")
+                group.create_task(self.outbox.run())
                 seen = self.outbox.status_seen
-                group.create_task(ApiSource(self._client, NODE, status_seen=seen).run(self), name="api")
+                group.create_task(ApiSource(self._client, NODE, status_seen=seen).run(self))
 
 
-class _StateView:
-    """What the observer has to know of the state; as in `agent.assembly`."""
-
-    def __init__(self, reducer: Reducer) -> None:
-        self._reducer = reducer
-
-    def seq(self) -> int:
-        return self._reducer.seq
-
-    def on_runtime(self) -> Mapping[PodUid, SlotKey]:
-        return {
-            gen.uid: gen.slot
-            for slot in self._reducer.slots.values()
-            for gen in slot.generations
-            if gen.sandbox is not None or any(record.running for record in gen.containers.values())
-        }
+def _no_word(slot: SlotKey, uid: PodUid, container: str, reason: str, message: str) -> None:
+    """Nobody reads Events here."""
 
 
 @contextlib.contextmanager

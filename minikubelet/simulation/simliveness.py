@@ -197,7 +197,7 @@ def _inside(agent: AgentLife, wanted: dict[PodUid, Wanted]) -> Iterator[str]:
             yield f"a command of {slot.key} is under way"
     if agent.journal.health.degraded:
         yield "the journal is degraded"
-    if len(agent.inbox):
+    if len(agent.wired.inbox):
         yield "the inbox is not empty"
     stats = agent.outbox.stats() if agent.has_api else None
     if stats is not None and stats.pending:

@@ -149,7 +149,7 @@ class World:
         agent.life.over = True
         agent.task.cancel()
         await asyncio.wait([agent.task])
-        agent.timers.cancel_all()
+        agent.wired.timers.cancel_all()
         seq, body = agent.reducer.seq, agent.reducer.snapshot()
         closing = inside(agent.life, agent.journal.close())
         await asyncio.wait([closing])
