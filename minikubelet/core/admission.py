@@ -1,9 +1,9 @@
 """Admission: whether the node takes a pod, decided once, before anything of it is started.
 
-After upstream's lifecycle/predicate.go: operating system, then pods, cpu, memory and storage against what is
-allocatable, then labels, host ports and taints. A pod that was admitted stays admitted, whatever happens to
-the node, and so does one of which the runtime shows that it ran. May not be here: how a refused pod looks
-(`project`).
+After upstream's lifecycle/predicate.go: sysctls, operating system, then pods, cpu, memory, storage and huge
+pages against what is allocatable, then labels, host ports and taints. A pod that was admitted stays admitted,
+whatever happens to the node, and so does one of which the runtime shows that it ran. May not be here: how a
+refused pod looks (`project`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from msgspec.structs import replace
 from minikubelet.core import lifecycle
 from minikubelet.core.backoff import SECOND
 from minikubelet.core.commands import Reason
-from minikubelet.core.demand import demand_of
+from minikubelet.core.demand import demand_of, huge_pages_of
 from minikubelet.core.draft import Draft
 from minikubelet.core.nodefacts import Demand, HostPort, NodeFacts, Refusal, Usage
 from minikubelet.core.nodematch import fits_labels, untolerated, wants_labels
 from minikubelet.core.state import Generation, Slot, Stage
+from minikubelet.core.sysctls import forbidden_sysctl
 from minikubelet.model.ids import Source
 from minikubelet.model.pod import Pod
 
@@ -71,6 +72,9 @@ def _refusals(
     pod: Pod, source: Source | None, demand: Demand, node: NodeFacts, used: Usage
 ) -> Iterator[Refusal]:
     """All that speaks against a pod, what counts first first."""
+    sysctl = forbidden_sysctl(pod, node.sysctls) if node.sysctls else None
+    if sysctl is not None:
+        yield Refusal("SysctlForbidden", sysctl)
     if pod.metadata.labels.get("kubernetes.io/os", "linux") != "linux":
         yield Refusal(
             "PodOSSelectorNodeLabelDoesNotMatch",
@@ -79,6 +83,8 @@ def _refusals(
     if pod.spec.os is not None and pod.spec.os.name != "linux":
         yield Refusal("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS")
     yield from _insufficient(demand, node, used)
+    for name, wanted in huge_pages_of(pod) if node.huge_pages else ():
+        yield _lacking(name, wanted, 0, 0)
     if not fits_labels(pod, node.name, dict(node.labels)):
         yield _predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
     if any(_clash(port, other) for port in demand.ports for other in used.ports):
@@ -96,8 +102,12 @@ def _insufficient(demand: Demand, node: NodeFacts, used: Usage) -> Iterator[Refu
     )
     for name, wanted, taken, capacity in table:
         if capacity > 0 and wanted > max(0, capacity - taken):
-            counts = f"requested: {wanted}, used: {taken}, capacity: {capacity}"
-            yield Refusal(f"OutOf{name}", f"Node didn't have enough resource: {name}, {counts}")
+            yield _lacking(name, wanted, taken, capacity)
+
+
+def _lacking(name: str, wanted: int, taken: int, capacity: int) -> Refusal:
+    counts = f"requested: {wanted}, used: {taken}, capacity: {capacity}"
+    return Refusal(f"OutOf{name}", f"Node didn't have enough resource: {name}, {counts}")
 
 
 def _predicate(name: str, why: str) -> Refusal:

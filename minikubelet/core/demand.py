@@ -13,6 +13,7 @@ from minikubelet.model.pod import Container, Pod
 from minikubelet.model.podquantity import milli, whole
 
 CPU, MEMORY, STORAGE = "cpu", "memory", "ephemeral-storage"
+HUGE_PAGES = "hugepages-"
 _Amounts = tuple[int, int, int]
 _NOTHING: _Amounts = (0, 0, 0)
 
@@ -32,6 +33,19 @@ def demand_of(pod: Pod) -> Demand:
         total = _instead(total, {**pod.spec.resources.limits, **pod.spec.resources.requests})
     cpu, memory, storage = _sum((total, _amounts(pod.spec.overhead)))
     return Demand(cpu, memory, storage, _host_ports(pod))
+
+
+def huge_pages_of(pod: Pod) -> tuple[tuple[str, int], ...]:
+    """The huge pages that the pod asks for: bytes by resource (`hugepages-2Mi`), in the order of names."""
+    every = (*pod.spec.init_containers, *pod.spec.containers)
+    names = sorted({name for c in every for name in c.resources.limits if name.startswith(HUGE_PAGES)})
+    return tuple([(name, _pages(pod, name)) for name in names if _pages(pod, name)])
+
+
+def _pages(pod: Pod, name: str) -> int:
+    """Limits and requests are the same for huge pages."""
+    inits = [_amount(c.resources.limits.get(name, "0"), name) for c in pod.spec.init_containers]
+    return max([sum(_amount(c.resources.limits.get(name, "0"), name) for c in pod.spec.containers), *inits])
 
 
 def _asked(container: Container) -> _Amounts:

@@ -30,6 +30,8 @@ class AgentStarted(Event, tag=True, frozen=True, kw_only=True):
 
     `sources` are those configured now; `has_api` tells whether anything can be reported. What the node can
     take is in pods, thousandths of a core and bytes, 0 where not known; `labels` are those it gives itself.
+    `huge_pages` are the sizes that the kernel has (`hugepages-2Mi`), of which pods are given none; `sysctls`
+    those that pods may set, patterns ending in `*` among them. Where either is empty, nobody looked.
     """
 
     node: str
@@ -44,6 +46,8 @@ class AgentStarted(Event, tag=True, frozen=True, kw_only=True):
     allocatable_memory: int = 0
     allocatable_storage: int = 0
     labels: Pairs = ()
+    huge_pages: tuple[str, ...] = ()
+    sysctls: tuple[str, ...] = ()
 
 
 class NodeSeen(Event, tag=True, frozen=True, kw_only=True):
@@ -86,7 +90,8 @@ class PodSet(Event, tag=True, frozen=True, kw_only=True):
     `pod` is redacted. `hashes` are (container, hash of its full definition) pairs. For an API pod,
     `deletion_at` is its deletionTimestamp and `deletion_grace` its grace in seconds, and `finished` tells
     that its phase is Succeeded or Failed there; `origin` is the manifest it came from
-    (`web.yaml#0 sha256:…`) or the object's resourceVersion.
+    (`web.yaml#0 sha256:…`) or the object's resourceVersion. `gates` are (type, status) of the conditions
+    that its readiness gates name, as others have set them there.
     """
 
     source: Source
@@ -98,6 +103,7 @@ class PodSet(Event, tag=True, frozen=True, kw_only=True):
     deletion_at: int | None = None
     deletion_grace: int | None = None
     finished: bool = False
+    gates: Pairs = ()
 
 
 class PodWithdrawn(Event, tag=True, frozen=True, kw_only=True):

@@ -101,4 +101,5 @@ def reborn(generation: Generation, spec_seq: int, now: Moment) -> Generation:
         offered=True,
         since=now.seq,
         qos=generation.qos,
+        gates=generation.gates,
     )

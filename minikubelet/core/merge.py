@@ -37,7 +37,8 @@ def classify(slot: Slot, event: PodSet | PodWithdrawn) -> Update:
     if known is None or not known.offered or known.pod is None:
         return Update.ADD
     ended_elsewhere = event.finished and known.ending is None
-    if ended_elsewhere or known.pod != event.pod or known.hashes != dict(event.hashes):
+    changed = known.pod != event.pod or known.hashes != dict(event.hashes) or known.gates != event.gates
+    if ended_elsewhere or changed:
         return Update.UPDATE
     return Update.RECONCILE
 
@@ -71,6 +72,7 @@ def _set(slot: Slot, event: PodSet, now: Moment) -> Slot:
         spec_seq=now.seq,
         offered=True,
         qos=qos_class(event.pod),
+        gates=event.gates,
         deletion_at=known.deletion_at if event.deletion_at is None else event.deletion_at,
     )
     if event.deletion_at is not None:

@@ -83,7 +83,7 @@ class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `max_pods` 0: nothing is known of what the node can take, so that every pod is taken; an allocatable of 0
     is not known. `labels` are those that the node gives itself, or what the API server told last. `used` is
-    what the admitted pods of all slots take.
+    what the admitted pods of all slots take. `huge_pages` and `sysctls` are as AgentStarted tells them.
     """
 
     name: str = ""
@@ -102,6 +102,8 @@ class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     allocatable_storage: int = 0
     labels: Pairs = ()
     taints: tuple[Taint, ...] = ()
+    huge_pages: tuple[str, ...] = ()
+    sysctls: tuple[str, ...] = ()
     used: Usage = Usage()
 
     @property

@@ -189,14 +189,25 @@ def _initialized(phase: PodPhase, incomplete: list[str]) -> Holds:
 
 
 def _gates(gen: Generation, containers: Holds) -> Holds:
-    """Ready also needs every readiness gate; no source tells of theirs yet, so none holds."""
+    """Ready also needs every readiness gate: a condition that somebody else sets at the API server."""
     gates = gen.pod.spec.readiness_gates if gen.pod else ()
     if not containers.holds or not gates:
         return containers
-    missing = (
-        f'corresponding condition of pod readiness gate "{g.condition_type}" does not exist.' for g in gates
-    )
-    return Holds(holds=False, reason="ReadinessGatesNotReady", message=" ".join(missing))
+    found = dict(gen.gates)
+    missing = [
+        _closed(g.condition_type, found.get(g.condition_type))
+        for g in gates
+        if found.get(g.condition_type) != "True"
+    ]
+    if not missing:
+        return containers
+    return Holds(holds=False, reason="ReadinessGatesNotReady", message=", ".join(missing))
+
+
+def _closed(gate: str, status: str | None) -> str:
+    if status is None:
+        return f'corresponding condition of pod readiness gate "{gate}" does not exist.'
+    return f'the status of pod readiness gate "{gate}" is not "True", but {status}'
 
 
 def _condition(told: PodCondition | None, kind: str, found: Holds, now: Moment) -> PodCondition:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from minikubelet.core.commands import Reason
-from minikubelet.core.nodefacts import Demand, Refusal
+from minikubelet.core.nodefacts import Demand, Pairs, Refusal
 from minikubelet.model.ids import PodUid, SlotKey, Source
 from minikubelet.model.pod import Container, Pod, ProbeKind
 from minikubelet.model.status import PodStatus
@@ -161,7 +161,8 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     life of the agent, `told` and `released` whether `published` was handed to the outbox and the deletion of
     the API object was asked for in it. `reborn` is the seq of a PodSet that asks for the same pod again while
     it ends. `over`: the API server said that it had ended before this node knew of an end. `admitted` is what
-    it takes of the node that has admitted it, `refused` why the node did not.
+    it takes of the node that has admitted it, `refused` why the node did not. `gates` are the conditions of
+    its readiness gates, as the API server holds them.
     """
 
     uid: PodUid
@@ -194,6 +195,7 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     over: bool = False
     admitted: Demand | None = None
     refused: Refusal | None = None
+    gates: Pairs = ()
 
     @property
     def alive(self) -> bool:

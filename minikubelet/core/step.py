@@ -60,6 +60,8 @@ def step_node(node: NodeFacts, event: NodeEvent) -> NodeFacts:
                 allocatable_storage=event.allocatable_storage,
                 labels=tuple(sorted({**dict(known.labels), **dict(event.labels)}.items())),
                 taints=known.taints,
+                huge_pages=event.huge_pages,
+                sysctls=event.sysctls,
                 used=node.used,
             )
         case NodeSeen():

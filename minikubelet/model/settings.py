@@ -94,6 +94,7 @@ class KubeletSettings(ApiStruct, frozen=True, kw_only=True):
     sync_frequency: Duration = 60.0
     max_pods: int = 110
     pod_pids_limit: int = -1
+    allowed_unsafe_sysctls: tuple[str, ...] = ()
     pod_logs_dir: str = "/var/log/pods"
     container_log_max_size: ByteSize = 10 * 1024 * 1024
     container_log_max_files: int = 5

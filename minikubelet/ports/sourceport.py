@@ -54,7 +54,8 @@ class PodOffered(msgspec.Struct, frozen=True, kw_only=True):
 
     `origin` is `web.yaml#0 sha256:…` or the object's resourceVersion. `deletion_at` is in microseconds since
     the epoch, `deletion_grace` in seconds; both are set only for a pod that is being deleted at the API.
-    `finished`: the API server says that it has come to its end, so it is not to be started again.
+    `finished`: the API server says that it has come to its end, so it is not to be started again. `gates` are
+    (type, status) of the conditions that its readiness gates name, as far as the API server has them.
     """
 
     source: Source
@@ -63,6 +64,7 @@ class PodOffered(msgspec.Struct, frozen=True, kw_only=True):
     deletion_at: int | None = None
     deletion_grace: int | None = None
     finished: bool = False
+    gates: tuple[tuple[str, str], ...] = ()
 
     @property
     def uid(self) -> PodUid:

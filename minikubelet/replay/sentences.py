@@ -117,7 +117,8 @@ def _pod_set(event: e.PodSet) -> str:
         grace = "its own grace period" if event.deletion_grace is None else f"grace {event.deletion_grace}s"
         return f"the API server wants pod uid {uid} deleted ({grace})"
     names = ", ".join(one.name for one in (*event.pod.spec.init_containers, *event.pod.spec.containers))
-    return f"{_SOURCES[event.source]} holds pod uid {uid}{_from(event.origin)}: {names}"
+    gates = "".join(f", {kind} {status}" for kind, status in event.gates)
+    return f"{_SOURCES[event.source]} holds pod uid {uid}{_from(event.origin)}: {names}{gates}"
 
 
 def _observed(pod: ObservedPod) -> str:

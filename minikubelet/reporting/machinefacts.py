@@ -38,6 +38,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     inodes_free: int = 0
     tasks: int = 0
     tasks_max: int = 0
+    huge_pages: tuple[str, ...] = ()
+    """the sizes that the kernel has, as resources: `hugepages-2Mi`"""
 
 
 def read_machine(state_dir: Path, *, root: Path = Path("/")) -> Machine:
@@ -57,6 +59,7 @@ def read_machine(state_dir: Path, *, root: Path = Path("/")) -> Machine:
         memory_available=memory.get("MemAvailable", 0),
         tasks=_tasks(_text(root / "proc/loadavg")),
         tasks_max=_number(_text(root / "proc/sys/kernel/pid_max")),
+        huge_pages=_huge_pages(root / "sys/kernel/mm/hugepages"),
     )
     with contextlib.suppress(OSError):
         disk = os.statvfs(state_dir)
@@ -108,6 +111,23 @@ def _tasks(loadavg: str) -> int:
     """`0.1 0.2 0.3 2/345 6789` has 345 tasks."""
     fields = loadavg.split()
     return _number(fields[3].partition("/")[2]) if len(fields) > 3 else 0  # noqa: PLR2004 - the fourth field
+
+
+def _huge_pages(directory: Path) -> tuple[str, ...]:
+    """Of entries such as `hugepages-2048kB`."""
+    try:
+        sizes = sorted(_number(entry.name[10:-2]) for entry in directory.glob("hugepages-*kB"))
+    except OSError:
+        return ()
+    return tuple(f"hugepages-{_spell(kib)}" for kib in sizes if kib)
+
+
+def _spell(kib: int) -> str:
+    """The size as upstream spells it, in the largest unit that divides it."""
+    for shift, unit in ((20, "Gi"), (10, "Mi")):
+        if kib % (1 << shift) == 0:
+            return f"{kib >> shift}{unit}"
+    return f"{kib}Ki"
 
 
 def _number(text: str) -> int:

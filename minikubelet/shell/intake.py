@@ -96,4 +96,5 @@ def _pod_set(fact: PodOffered) -> PodSet:
         deletion_at=fact.deletion_at,
         deletion_grace=fact.deletion_grace,
         finished=fact.finished,
+        gates=fact.gates,
     )

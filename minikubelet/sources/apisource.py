@@ -12,6 +12,7 @@ from contextlib import aclosing
 from typing import TypeAlias, assert_never
 
 import structlog
+from msgspec.structs import replace
 
 from minikubelet.apiclient.apipaths import pods_path
 from minikubelet.model.ids import PodUid, SlotKey, Source, slot_key, split_slot
@@ -26,7 +27,7 @@ from minikubelet.ports.sourceport import (
     SourceFact,
     SourceListed,
 )
-from minikubelet.wire.pod_codec import UnreadablePod, decode_pod
+from minikubelet.wire.pod_codec import ApiPod, UnreadablePod, decode_pod
 
 log = structlog.get_logger(__name__)
 
@@ -136,6 +137,7 @@ class ApiSource:
                 deletion_at=found.deletion_timestamp,
                 deletion_grace=found.deletion_grace_period_seconds,
                 finished=found.status.phase in _FINISHED,
+                gates=_gates(found),
             )
         self._held[uid] = (slot, offered)
         if not _same(before, offered):
@@ -171,13 +173,15 @@ class ApiSource:
 def _same(before: _Held, now: PodOffered | MirrorOffered) -> bool:
     """Whether only its status changed, which is for others to know."""
     if isinstance(before, PodOffered) and isinstance(now, PodOffered):
-        return (before.pod, before.deletion_at, before.deletion_grace, before.finished) == (
-            now.pod,
-            now.deletion_at,
-            now.deletion_grace,
-            now.finished,
-        )
+        return replace(before, origin=now.origin) == now
     return before == now
+
+
+def _gates(found: ApiPod) -> tuple[tuple[str, str], ...]:
+    """What others say of the pod's readiness, in the order of its gates."""
+    said = {condition.type: condition.status for condition in found.status.conditions}
+    wanted = dict.fromkeys(gate.condition_type for gate in found.pod.spec.readiness_gates)
+    return tuple([(kind, said[kind]) for kind in wanted if kind in said])
 
 
 def _uid(item: JsonObject) -> PodUid | None:

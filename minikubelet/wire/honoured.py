@@ -33,7 +33,6 @@ NOT_HONOURED: Final = frozenset(
         "spec.containers[].restartPolicy",
         "spec.ephemeralContainers",
         "spec.hostUsers",
-        "spec.readinessGates",
         "spec.resourceClaims",
         "spec.resources",
         "spec.runtimeClassName",

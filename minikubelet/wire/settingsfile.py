@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from minikubelet.core.sysctls import dotted, namespace_of
 from minikubelet.model.podquantity import parse_quantity
 from minikubelet.model.settings import (
     AgentSettings,
@@ -145,6 +146,9 @@ def _checked_kubelet(node: Node, messages: list[str]) -> KubeletSettings:
         wrong = names.ip_address(address)
         if wrong:
             findings.invalid(("clusterDNS", number), address, wrong)
+    for number, name in enumerate(settings.allowed_unsafe_sysctls):
+        if not namespace_of(dotted(name).removesuffix("*")):
+            findings.invalid(("allowedUnsafeSysctls", number), name, "is not known to be namespaced")
     _check_node_api(settings, findings)
     _check_room(settings, findings)
     if settings.shutdown_grace_period_critical_pods > settings.shutdown_grace_period:

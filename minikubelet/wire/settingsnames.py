@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 _NAMES = """
-allowedUnsafeSysctls cgroupDriver cgroupRoot cgroupsPerQOS configMapAndSecretChangeDetectionStrategy
+cgroupDriver cgroupRoot cgroupsPerQOS configMapAndSecretChangeDetectionStrategy
 containerLogMaxWorkers contentType cpuCFSQuota cpuCFSQuotaPeriod cpuManagerPolicy
 cpuManagerPolicyOptions cpuManagerReconcilePeriod draManagerReconcilePeriod enableContentionProfiling
 enableControllerAttachDetach enableDebugFlagsHandler enableDebuggingHandlers enableProfilingHandler

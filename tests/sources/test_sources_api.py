@@ -1,6 +1,7 @@
 """The API source: pods and mirrors from list and watch, and relists that heal."""
 
 import asyncio
+import copy
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, cast
 
@@ -92,6 +93,18 @@ def test_nothing_is_said_to_be_all_before_a_list() -> None:
 def test_changes_of_the_status_alone_are_no_news() -> None:
     facts = facts_of(listed(pod("a", "u1")), Changed(ChangeType.MODIFIED, pod("a", "u1", version="2")))
     assert len(facts) == 2
+
+
+def test_a_condition_that_a_readiness_gate_names_is_news_and_others_are_not() -> None:
+    gated = pod("a", "u1")
+    gated["spec"]["readinessGates"] = [{"conditionType": "x/lb"}, {"conditionType": "x/dns"}]
+    opened, noted = copy.deepcopy(gated), copy.deepcopy(gated)
+    unready = {"type": "Ready", "status": "False"}
+    noted["status"]["conditions"] = [unready]
+    opened["status"]["conditions"] = [unready, {"type": "x/dns", "status": "True"}]
+    changes = [Changed(ChangeType.MODIFIED, each) for each in (noted, opened, opened)]
+    facts = [fact for fact in facts_of(listed(gated), *changes) if isinstance(fact, PodOffered)]
+    assert [fact.gates for fact in facts] == [(), (("x/dns", "True"),)]
 
 
 def test_every_status_is_told_to_who_wants_it() -> None:

@@ -239,3 +239,11 @@ def test_what_is_reserved_and_how_full_a_disk_may_be_is_checked() -> None:
         assert f"{field}: " in named
     (message,) = faults(KUBELET + "imageGCHighThresholdPercent: 101\n")
     assert "must be at most 100" in message
+
+
+def test_only_sysctls_that_have_a_namespace_can_be_allowed() -> None:
+    allowed = kubelet("allowedUnsafeSysctls: [kernel.msg*, net/core/somaxconn]\n").allowed_unsafe_sysctls
+    assert allowed == ("kernel.msg*", "net/core/somaxconn")
+    (message,) = faults(KUBELET + "allowedUnsafeSysctls: [net.*, vm.swappiness]\n")
+    assert "allowedUnsafeSysctls[1]: Invalid value" in message
+    assert "is not known to be namespaced" in message
