@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
@@ -82,7 +83,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._now = 0.0
         self._selector = _Selector(self)
         self._clock_resolution = 1e-9
-        self.set_task_factory(_make_task)
+        self.numbers = itertools.count()
+        self.set_task_factory(lambda _loop, coro, **options: _make_task(self, coro, **options))
 
     def time(self) -> float:
         """Virtual seconds."""
@@ -129,10 +131,21 @@ async def blocking(func: Callable[..., _T], *args: Any, **_options: object) -> _
     return func(*args)
 
 
-def _make_task(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
+class _NumberedTask(asyncio.Task[_T]):
+    """A task whose hash is no address: asyncio keeps tasks in sets, and their order must not be chance."""
+
+    def __init__(self, coro: Any, loop: VirtualLoop, **options: Any) -> None:
+        self._number = next(loop.numbers)
+        super().__init__(coro, loop=loop, **options)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+def _make_task(loop: VirtualLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
     context = options.get("context")
     life = LIFE.get() if context is None else context.get(LIFE)
-    task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, **options)
+    task: asyncio.Task[Any] = _NumberedTask(coro, loop, **options)
     if life is not None:
         life.tasks[task] = None
         task.add_done_callback(lambda done: life.tasks.pop(done, None))
