@@ -154,6 +154,14 @@ def _apiserver(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     stub.add_argument(
         "--write-kubeconfig", metavar="FILE", type=_path, help="default: in the state directory"
     )
+    stub.add_argument(
+        "--token-auth-file", metavar="FILE", type=_path, help='lines of token,user,uid,"group1,group2"'
+    )
+    stub.add_argument(
+        "--approve-nodes",
+        action="store_true",
+        help="sign the certificates that nodes ask for without a person's `kubectl certificate approve`",
+    )
     _logging_format(stub)
     _from_environment(stub)
 

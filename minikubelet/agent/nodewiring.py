@@ -42,14 +42,12 @@ async def serve_node(
         kubelet=kubelet,
         any_port=kubelet.port == KubeletSettings().port,
     )
-    # The embedded API server has no reviews to ask for: it calls with a token of its own.
-    api = reached.client if plan.upstream is Upstream.JOINED else None
     async with AsyncExitStack() as stack:
         if choice.streams is not None:
             stack.push_async_callback(choice.streams.aclose)
         try:
             node = await stack.enter_async_context(
-                serve_node_api(setup, view, choice.runtime, choice.streams, api=api)
+                serve_node_api(setup, view, choice.runtime, choice.streams, api=reached.client)
             )
         except CertificateFault as fault:
             raise StartFault(str(fault)) from fault

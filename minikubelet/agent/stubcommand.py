@@ -14,6 +14,8 @@ import structlog
 
 from minikubelet.agent.agentlogging import JSON, configure_logging
 from minikubelet.stubapi.stubalone import serve_alone
+from minikubelet.stubapi.stubcallers import read_token_file
+from minikubelet.stubapi.stubsecurity import SecuritySetup
 from minikubelet.stubapi.stubserver import StubServer
 
 _log = structlog.get_logger()
@@ -34,13 +36,19 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.flush()
 
     try:
+        static = read_token_file(options.token_auth_file)
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         asyncio.run(
             serve_alone(
-                root / "apiserver", options.bind_address, options.secure_port, kubeconfig, on_started=told
+                root / "apiserver",
+                options.bind_address,
+                options.secure_port,
+                kubeconfig,
+                security=SecuritySetup(static, options.approve_nodes),
+                on_started=told,
             )
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:
         sys.stderr.write(f"minikubelet: the API server cannot start: {error}\n")
         return 2
     return 0

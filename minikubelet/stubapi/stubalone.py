@@ -9,6 +9,7 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
+from minikubelet.stubapi.stubsecurity import NO_SECRETS, SecuritySetup
 from minikubelet.stubapi.stubserver import StubServer
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ async def serve_alone(
     port: int,
     kubeconfig_path: Path,
     *,
+    security: SecuritySetup = NO_SECRETS,
     on_started: Callable[[StubServer], None] = _nothing,
 ) -> None:
     """Serve until asked to stop; `on_started` is told once clients can connect.
@@ -39,7 +41,7 @@ async def serve_alone(
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, stopping.set)
-    server = StubServer(state_dir, host=host, port=port)
+    server = StubServer(state_dir, host=host, port=port, security=security)
     try:
         await server.start()
         server.write_kubeconfig(kubeconfig_path)

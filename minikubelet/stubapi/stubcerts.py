@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
 _CA_LIFE = timedelta(days=3650)
 _SERVER_LIFE = timedelta(days=365)
 _RENEW_BEFORE = timedelta(days=30)
 _CA_RENEW_BEFORE = _SERVER_LIFE + _RENEW_BEFORE
 _SKEW = timedelta(hours=1)
 _TOKEN_BYTES = 32
+_EXTENDED = {"client auth": ExtendedKeyUsageOID.CLIENT_AUTH, "server auth": ExtendedKeyUsageOID.SERVER_AUTH}
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -42,6 +45,9 @@ class Identity(msgspec.Struct, frozen=True):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self.cert_file, self.key_file)
+        # A client may show a certificate that this authority has signed.
+        context.load_verify_locations(self.ca_file)
+        context.verify_mode = ssl.CERT_OPTIONAL
         return context
 
 
@@ -91,6 +97,39 @@ def ensure_identity(directory: Path, host: str, now: datetime) -> Identity:
         cert, key = _make_server(ca, ca_key, host, now)
         _save(cert_path, cert, key_path, key)
     return Identity(ca_path, cert_path, key_path)
+
+
+def load_authority(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """The authority's certificate and key, which `ensure_identity` has made; raises OSError without them."""
+    certificate, key = _load(directory / "ca.crt", directory / "ca.key")
+    if certificate is None or key is None:
+        raise OSError(f"{directory}: ca.crt and ca.key cannot be used")
+    return certificate, key
+
+
+def leaf_builder(
+    subject: x509.Name,
+    authority: x509.Certificate,
+    public: CertificatePublicKeyTypes,
+    life: tuple[datetime, datetime],
+    usages: frozenset[str],
+) -> x509.CertificateBuilder:
+    """A certificate of this authority, for the usages as the certificates API names them."""
+    extended = [_EXTENDED[usage] for usage in sorted(usages & _EXTENDED.keys())]
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(authority.subject)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(life[0])
+        .not_valid_after(life[1])
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(
+            _usage(signs_certificates=False, enciphers_keys="key encipherment" in usages), critical=True
+        )
+    )
+    return builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False) if extended else builder
 
 
 def _load(
@@ -158,11 +197,11 @@ def _builder(
     )
 
 
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+def _usage(*, signs_certificates: bool, enciphers_keys: bool = False) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=True,
         content_commitment=False,
-        key_encipherment=False,
+        key_encipherment=enciphers_keys,
         data_encipherment=False,
         key_agreement=False,
         key_cert_sign=signs_certificates,

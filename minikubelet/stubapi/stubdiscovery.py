@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minikubelet.stubapi.stubresources import RESOURCES, VERBS, Obj, Resource
+from minikubelet.stubapi.stubresources import SERVED, Obj, Resource
 
 VERSION = {
     "major": "1",
@@ -60,7 +60,7 @@ def discovery(path: str, address: str) -> Obj | None:
 
 def _groups() -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
-    for resource in RESOURCES:
+    for resource in SERVED:
         versions = groups.setdefault(resource.group, [])
         if resource.version not in versions:
             versions.append(resource.version)
@@ -74,7 +74,7 @@ def _group(name: str) -> Obj:
 
 
 def _resource_list(group: str, version: str) -> Obj:
-    found = [r for r in RESOURCES if (r.group, r.version) == (group, version)]
+    found = [r for r in SERVED if (r.group, r.version) == (group, version)]
     entries = [entry for resource in found for entry in _entries(resource)]
     name = f"{group}/{version}" if group else version
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name, "resources": entries}
@@ -86,7 +86,7 @@ def _entries(resource: Resource) -> list[Obj]:
         "singularName": resource.singular,
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": list(VERBS),
+        "verbs": list(resource.verbs),
     }
     if resource.short_names:
         entry["shortNames"] = list(resource.short_names)
@@ -102,6 +102,7 @@ def _sub_entry(resource: Resource, name: str) -> dict[str, Any]:
         "exec": ("PodExecOptions", ["create", "get"]),
         "attach": ("PodAttachOptions", ["create", "get"]),
         "portforward": ("PodPortForwardOptions", ["create", "get"]),
+        "token": ("TokenRequest", ["create"]),
     }.get(name, (resource.kind, ["get", "patch", "update"]))
     full = f"{resource.plural}/{name}"
     return {

@@ -5,7 +5,6 @@ Authentication, the error answers and the streaming of watches are here; rules a
 
 from __future__ import annotations
 
-import hmac
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,15 +22,15 @@ from minikubelet.stubapi.stubdiscovery import (
     discovery,
     openapi_protobuf,
 )
-from minikubelet.stubapi.stubresources import Obj, Target, find_target
+from minikubelet.stubapi.stubresources import REVIEWS, SIGNING_REQUESTS, Obj, Target, find_target
 from minikubelet.stubapi.stubrules import require
+from minikubelet.stubapi.stubsecurity import Security, stamped
 from minikubelet.stubapi.stubselectors import parse_selector
 from minikubelet.stubapi.stubstatus import (
     ApiError,
     bad_request,
     internal_error,
     method_not_allowed,
-    unauthorized,
     unknown_path,
 )
 from minikubelet.stubapi.stubstore import Key, Store, Stored, key_of
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
+    from minikubelet.stubapi.stubaccess import Caller
     from minikubelet.stubapi.stubproxy import PodProxy
     from minikubelet.stubapi.stubwatch import Watches
     from minikubelet.stubapi.stubwrites import Writes
@@ -67,7 +67,7 @@ class Handlers:
         writes: Writes,
         watches: Watches,
         *,
-        token: str,
+        security: Security,
         clock: Callable[[], datetime],
         log_handler: LogHandler | None,
         pod_proxy: PodProxy,
@@ -75,7 +75,7 @@ class Handlers:
         self._store = store
         self._writes = writes
         self._watches = watches
-        self._token = token.encode()
+        self._security = security
         self._clock = clock
         self._log_handler = log_handler
         self._pod_proxy = pod_proxy
@@ -106,7 +106,7 @@ class Handlers:
             return web.Response(text="ok")
         if path == "/version":
             return json_response(VERSION)
-        self._authenticate(request)
+        caller = self._security.admit(request)
         if request.method == hdrs.METH_GET:
             if path == "/openapi/v2":
                 return _openapi(request)
@@ -115,28 +115,35 @@ class Handlers:
         target = find_target(path)
         if target is None:
             raise unknown_path()
-        return await self._serve(request, target)
+        watch = not target.name and stubrequests.flag(request.query, "watch")
+        self._security.check(caller, request.method, target, watch=watch)
+        if target.resource in REVIEWS:
+            return await self._review(request, target, caller)
+        answer = await self._serve(request, target, caller, watch=watch)
+        if target.resource == SIGNING_REQUESTS and request.method != hdrs.METH_GET and target.name:
+            await self._security.signer.look(target.name)
+        return answer
 
-    def _authenticate(self, request: web.Request) -> None:
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        # Compared as bytes and in constant time.
-        right = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._token)
-        if scheme.lower() != "bearer" or not right:
-            raise unauthorized()
+    async def _review(self, request: web.Request, target: Target, caller: Caller) -> web.Response:
+        if request.method != hdrs.METH_POST or target.name:
+            raise method_not_allowed()
+        body = await stubrequests.read_object(request)
+        return json_response(self._security.reviews.answer(target.resource, body, caller), 201)
 
-    async def _serve(self, request: web.Request, target: Target) -> web.StreamResponse:
-        if target.subresource not in ("", "status"):
+    async def _serve(
+        self, request: web.Request, target: Target, caller: Caller, *, watch: bool
+    ) -> web.StreamResponse:
+        if target.subresource not in ("", "status", "approval"):
             return await self._serve_extra(request, target)
         match request.method, bool(target.name):
             case hdrs.METH_GET, True:
                 return self._get(request, target)
-            case hdrs.METH_GET, False if stubrequests.flag(request.query, "watch"):
+            case hdrs.METH_GET, False if watch:
                 return await self._watch(request, target)
             case hdrs.METH_GET, False:
                 return self._list(request, target)
             case hdrs.METH_POST, False if bool(target.namespace) == target.resource.namespaced:
-                body = await stubrequests.read_object(request)
-                return json_response(await self._writes.create(target, body, dry_run=_dry(request)), 201)
+                return await self._create(request, target, caller)
             case hdrs.METH_PUT, True:
                 body = await stubrequests.read_object(request)
                 return json_response(await self._writes.update(target, body, dry_run=_dry(request)))
@@ -148,6 +155,13 @@ class Handlers:
                 return await self._delete(request, target)
             case _:
                 raise method_not_allowed()
+
+    async def _create(self, request: web.Request, target: Target, caller: Caller) -> web.Response:
+        body = stamped(target, await stubrequests.read_object(request), caller)
+        made = await self._writes.create(target, body, dry_run=_dry(request))
+        if target.resource == SIGNING_REQUESTS and not _dry(request):
+            await self._security.signer.look(made["metadata"]["name"])
+        return json_response(made, 201)
 
     async def _serve_extra(self, request: web.Request, target: Target) -> web.StreamResponse:
         match request.method, target.subresource:
@@ -162,6 +176,9 @@ class Handlers:
             case hdrs.METH_POST, "binding":
                 body = await stubrequests.read_object(request)
                 return json_response(await self._writes.bind(target, body, dry_run=_dry(request)), 201)
+            case hdrs.METH_POST, "token":
+                body = await stubrequests.read_object(request)
+                return json_response(self._security.tokens.issue(target, body), 201)
             case _:
                 raise method_not_allowed()
 

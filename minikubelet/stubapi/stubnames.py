@@ -8,7 +8,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from minikubelet.stubapi.stubresources import NAMESPACES, SERVICES, Obj, Resource
+from minikubelet.stubapi.stubresources import (
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    NAMESPACES,
+    ROLE_BINDINGS,
+    ROLES,
+    SERVICES,
+    Obj,
+    Resource,
+)
 from minikubelet.stubapi.stubstatus import Cause
 
 if TYPE_CHECKING:
@@ -20,6 +29,7 @@ _QUALIFIED = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _LABEL_MAX, _SUBDOMAIN_MAX = 63, 253
 _ANNOTATIONS_MAX = 256 * 1024
 
+_NAMED_FREELY = (ROLES, ROLE_BINDINGS, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS)
 _LABEL_RULE = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must "
     "start and end with an alphanumeric character"
@@ -54,6 +64,10 @@ def check_meta(resource: Resource, obj: Obj) -> list[Cause]:
 
 
 def _check_name(resource: Resource, name: str) -> Iterator[Cause]:
+    if resource in _NAMED_FREELY:
+        if name in {".", ".."} or {"/", "%"} & set(name):
+            yield Cause("metadata.name", f'Invalid value: "{name}": may not be . or .. or contain / or %')
+        return
     short = resource in (NAMESPACES, SERVICES)
     if not (is_label(name) if short else is_subdomain(name)):
         rule = _LABEL_RULE if short else _SUBDOMAIN_RULE

@@ -26,6 +26,7 @@ class Resource(msgspec.Struct, frozen=True):
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     subresources: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = VERBS
 
     @property
     def api_version(self) -> str:
@@ -57,11 +58,43 @@ PODS = Resource(
 EVENTS = Resource("events", "Event", short_names=("ev",))
 CONFIGMAPS = Resource("configmaps", "ConfigMap", short_names=("cm",))
 SECRETS = Resource("secrets", "Secret")
-SERVICEACCOUNTS = Resource("serviceaccounts", "ServiceAccount", short_names=("sa",))
+SERVICEACCOUNTS = Resource("serviceaccounts", "ServiceAccount", short_names=("sa",), subresources=("token",))
 SERVICES = Resource(
     "services", "Service", short_names=("svc",), categories=("all",), subresources=("status",)
 )
 LEASES = Resource("leases", "Lease", group="coordination.k8s.io")
+SIGNING_REQUESTS = Resource(
+    "certificatesigningrequests",
+    "CertificateSigningRequest",
+    group="certificates.k8s.io",
+    namespaced=False,
+    short_names=("csr",),
+    subresources=("status", "approval"),
+)
+_RBAC = "rbac.authorization.k8s.io"
+ROLES = Resource("roles", "Role", group=_RBAC)
+ROLE_BINDINGS = Resource("rolebindings", "RoleBinding", group=_RBAC)
+CLUSTER_ROLES = Resource("clusterroles", "ClusterRole", group=_RBAC, namespaced=False)
+CLUSTER_ROLE_BINDINGS = Resource("clusterrolebindings", "ClusterRoleBinding", group=_RBAC, namespaced=False)
+
+_ANSWERED = ("create",)
+TOKEN_REVIEWS = Resource(
+    "tokenreviews", "TokenReview", group="authentication.k8s.io", namespaced=False, verbs=_ANSWERED
+)
+ACCESS_REVIEWS = Resource(
+    "subjectaccessreviews",
+    "SubjectAccessReview",
+    group="authorization.k8s.io",
+    namespaced=False,
+    verbs=_ANSWERED,
+)
+OWN_ACCESS_REVIEWS = Resource(
+    "selfsubjectaccessreviews",
+    "SelfSubjectAccessReview",
+    group="authorization.k8s.io",
+    namespaced=False,
+    verbs=_ANSWERED,
+)
 
 RESOURCES = (
     CONFIGMAPS,
@@ -73,9 +106,18 @@ RESOURCES = (
     SERVICEACCOUNTS,
     SERVICES,
     LEASES,
+    SIGNING_REQUESTS,
+    ROLES,
+    ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    CLUSTER_ROLE_BINDINGS,
 )
+"""those that are stored"""
+REVIEWS = (TOKEN_REVIEWS, ACCESS_REVIEWS, OWN_ACCESS_REVIEWS)
+"""those that are answered and not kept"""
+SERVED = (*RESOURCES, *REVIEWS)
 BY_STORAGE = {resource.storage: resource for resource in RESOURCES}
-_BY_PATH = {(r.group, r.version, r.plural): r for r in RESOURCES}
+_BY_PATH = {(r.group, r.version, r.plural): r for r in SERVED}
 
 FIRST_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 

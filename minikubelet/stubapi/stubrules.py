@@ -19,11 +19,13 @@ from minikubelet.stubapi.stubresources import (
     PODS,
     SECRETS,
     SERVICES,
+    SIGNING_REQUESTS,
     Obj,
     Resource,
     Target,
 )
 from minikubelet.stubapi.stubshapes import check_shape
+from minikubelet.stubapi.stubsigners import check_request, settled
 from minikubelet.stubapi.stubstatus import (
     ApiError,
     Cause,
@@ -89,6 +91,9 @@ def decide_create(
         meta["labels"] = {**(meta.get("labels") or {}), "kubernetes.io/metadata.name": meta["name"]}
         obj["spec"] = {"finalizers": ["kubernetes"]}
         obj["status"] = {"phase": "Active"}
+    elif resource == SIGNING_REQUESTS:
+        obj["status"] = {}
+        causes += check_request(obj.get("spec") or {})
     else:
         _complete_other(resource, obj)
     if causes:
@@ -150,7 +155,9 @@ def decide_update(resource: Resource, obj: Obj, old: Obj, subresource: str) -> D
     name = old["metadata"]["name"]
     _check_identity(resource, obj["metadata"], old["metadata"])
     _keep_owned(obj["metadata"], old["metadata"])
-    if subresource == "status":
+    if resource == SIGNING_REQUESTS:
+        obj = settled(obj, old, subresource)
+    elif subresource == "status":
         obj = {**old, "metadata": obj["metadata"], "status": obj.get("status") or {}}
     elif resource in _HAVE_STATUS and "status" in old:
         obj["status"] = old["status"]

@@ -25,6 +25,8 @@ from minikubelet.stubapi.stubpodcells import parse_time
 from minikubelet.stubapi.stubproxy import NodeLinks, PodProxy
 from minikubelet.stubapi.stubrequests import BODY_MAX
 from minikubelet.stubapi.stubresources import EVENTS, FIRST_NAMESPACES, NAMESPACES, Target
+from minikubelet.stubapi.stubroles import first_roles
+from minikubelet.stubapi.stubsecurity import NO_SECRETS, Security, SecuritySetup
 from minikubelet.stubapi.stubstatus import ApiError
 from minikubelet.stubapi.stubstore import HISTORY, Key, Store
 from minikubelet.stubapi.stubwatch import Watches
@@ -71,6 +73,7 @@ class StubServer:
         clock: Callable[[], datetime] = utc_now,
         history: int = HISTORY,
         bookmark_seconds: float = _BOOKMARK_SECONDS,
+        security: SecuritySetup = NO_SECRETS,
     ) -> None:
         self._state_dir = state_dir
         self._host = host
@@ -80,6 +83,7 @@ class StubServer:
         self._clock = clock
         self._history = history
         self._bookmark_seconds = bookmark_seconds
+        self._setup = security
         self._stack: AsyncExitStack | None = None
         self._token = ""
         self.nodes = NodeLinks()
@@ -117,8 +121,9 @@ class StubServer:
             stack.callback(log.close)
             version, objects = await asyncio.to_thread(log.load)
             store = Store(version, objects, self._history)
-            writes = await self._start_writing(stack, store, log)
-            await self._listen(stack, store, writes)
+            committer = Committer(store, log)
+            writes = await self._start_writing(stack, store, committer)
+            await self._listen(stack, store, writes, committer)
             self._stack = stack.pop_all()
 
     async def stop(self) -> None:
@@ -127,8 +132,7 @@ class StubServer:
         if stack is not None:
             await stack.aclose()
 
-    async def _start_writing(self, stack: AsyncExitStack, store: Store, log: StateLog) -> Writes:
-        committer = Committer(store, log)
+    async def _start_writing(self, stack: AsyncExitStack, store: Store, committer: Committer) -> Writes:
         writing = asyncio.create_task(committer.run(), name="stub-committer")
 
         async def finish() -> None:
@@ -140,20 +144,32 @@ class StubServer:
         for name in FIRST_NAMESPACES:
             if store.get(NAMESPACES, Key("", name)) is None:
                 await writes.create(Target(NAMESPACES), {"metadata": {"name": name}})
+        missing = [
+            writes.create(Target(resource), body)
+            for resource, body in first_roles()
+            if store.get(resource, Key("", body["metadata"]["name"])) is None
+        ]
+        await asyncio.gather(*missing)
         await writes.resume()
         _keep_running(stack, self._sweep(store, writes), "stub-event-sweeper")
         _keep_running(stack, SilentNodes(store, writes, self._clock).run(), "stub-silent-nodes")
         return writes
 
-    async def _listen(self, stack: AsyncExitStack, store: Store, writes: Writes) -> None:
+    async def _listen(
+        self, stack: AsyncExitStack, store: Store, writes: Writes, committer: Committer
+    ) -> None:
         self._token = await asyncio.to_thread(ensure_token, self._state_dir)
         identity = await asyncio.to_thread(ensure_identity, self._state_dir, self._host, self._clock())
+        security = Security(
+            self._state_dir, store, committer, self._clock, token=self._token, setup=self._setup
+        )
+        await security.signer.look_at_all()
         watches = Watches(store, self._clock, self._bookmark_seconds)
         handlers = Handlers(
             store,
             writes,
             watches,
-            token=self._token,
+            security=security,
             clock=self._clock,
             log_handler=self._log_handler,
             pod_proxy=PodProxy(self.nodes),
@@ -197,6 +213,7 @@ class StubServer:
                     ensure_identity, self._state_dir, self._host, self._clock()
                 )
                 context.load_cert_chain(identity.cert_file, identity.key_file)
+                context.load_verify_locations(identity.ca_file)
             except OSError as problem:
                 await _log.awarning("the certificate could not be renewed yet", problem=str(problem))
 

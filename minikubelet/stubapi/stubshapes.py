@@ -11,7 +11,21 @@ from typing import Annotated, Any
 
 import msgspec
 
-from minikubelet.stubapi.stubresources import EVENTS, LEASES, NODES, PODS, SECRETS, SERVICES, Obj, Resource
+from minikubelet.stubapi.stubresources import (
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    EVENTS,
+    LEASES,
+    NODES,
+    PODS,
+    ROLE_BINDINGS,
+    ROLES,
+    SECRETS,
+    SERVICES,
+    SIGNING_REQUESTS,
+    Obj,
+    Resource,
+)
 from minikubelet.stubapi.stubstatus import bad_request
 
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -184,6 +198,52 @@ class _Service(_Object):
     spec: _ServiceSpec | None = None
 
 
+class _RequestSpec(_Shape):
+    request: str
+    signer_name: str = ""
+    usages: list[str] | None = None
+    expiration_seconds: int | None = None
+    username: str | None = None
+    groups: list[str] | None = None
+
+
+class _Verdict(_Condition):
+    message: str | None = None
+
+
+class _RequestStatus(_Shape):
+    conditions: list[_Verdict] | None = None
+    certificate: str | None = None
+
+
+class _SigningRequest(_Object, kw_only=True):
+    spec: _RequestSpec
+    status: _RequestStatus | None = None
+
+
+class _Rule(_Shape):
+    verbs: list[str]
+    api_groups: list[str] | None = None
+    resources: list[str] | None = None
+    resource_names: list[str] | None = None
+    non_resource_urls: list[str] | None = msgspec.field(default=None, name="nonResourceURLs")
+
+
+class _Role(_Object):
+    rules: list[_Rule] | None = None
+
+
+class _Reference(_Shape):
+    kind: str
+    name: str
+    namespace: str | None = None
+
+
+class _Binding(_Object, kw_only=True):
+    role_ref: _Reference
+    subjects: list[_Reference] | None = None
+
+
 class _Other(_Object):
     spec: dict[str, Any] | None = None
     status: dict[str, Any] | None = None
@@ -196,6 +256,11 @@ _SHAPES: dict[Resource, type[_Object]] = {
     LEASES: _Lease,
     SECRETS: _Secret,
     SERVICES: _Service,
+    SIGNING_REQUESTS: _SigningRequest,
+    ROLES: _Role,
+    CLUSTER_ROLES: _Role,
+    ROLE_BINDINGS: _Binding,
+    CLUSTER_ROLE_BINDINGS: _Binding,
 }
 
 

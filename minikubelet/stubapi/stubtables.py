@@ -9,17 +9,23 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
+from minikubelet.stubapi.stubaccesscells import binding_cells, request_cells, role_cells
 from minikubelet.stubapi.stubpodcells import pod_cells, since
 from minikubelet.stubapi.stubresources import (
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
     CONFIGMAPS,
     EVENTS,
     LEASES,
     NAMESPACES,
     NODES,
     PODS,
+    ROLE_BINDINGS,
+    ROLES,
     SECRETS,
     SERVICEACCOUNTS,
     SERVICES,
+    SIGNING_REQUESTS,
     Obj,
     Resource,
 )
@@ -154,7 +160,16 @@ def _service(obj: Obj, now: datetime) -> list[Any]:
     ]
 
 
+_ROLE_LAYOUT = _Layout(("Name", "Created At"), role_cells)
+_BINDING_LAYOUT = _Layout(("Name", "Role", "Age", "Users+", "Groups+", "ServiceAccounts+"), binding_cells)
 _LAYOUTS = {
+    SIGNING_REQUESTS: _Layout(
+        ("Name", "Age", "SignerName", "Requestor", "RequestedDuration", "Condition"), request_cells
+    ),
+    ROLES: _ROLE_LAYOUT,
+    CLUSTER_ROLES: _ROLE_LAYOUT,
+    ROLE_BINDINGS: _BINDING_LAYOUT,
+    CLUSTER_ROLE_BINDINGS: _BINDING_LAYOUT,
     PODS: _Layout(
         (
             "Name",

@@ -6,11 +6,20 @@ Knows the rules' order, not the rules; no HTTP here.
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from minikubelet.stubapi.stubdeletion import DeleteOptions, decide_delete, decide_namespace_delete
 from minikubelet.stubapi.stubpatches import json_patch, merge_patch, strategic_patch
-from minikubelet.stubapi.stubresources import NAMESPACES, PODS, RESOURCES, Obj, Resource, Target
+from minikubelet.stubapi.stubresources import (
+    NAMESPACES,
+    PODS,
+    RESOURCES,
+    SERVICEACCOUNTS,
+    Obj,
+    Resource,
+    Target,
+)
 from minikubelet.stubapi.stubrules import (
     checked_body,
     decide_binding,
@@ -64,7 +73,15 @@ class Writes:
             now, node = self._clock(), self._default_node
             return decide_create(target.resource, obj, old, lookup, now=now, default_node=node)
 
-        return await self._committer.submit(target.resource, key_of(obj), decide, dry_run=dry_run)
+        made = await self._committer.submit(target.resource, key_of(obj), decide, dry_run=dry_run)
+        if target.resource == NAMESPACES and not dry_run:
+            await self._give_account(made["metadata"]["name"])
+        return made
+
+    async def _give_account(self, namespace: str) -> None:
+        """Every namespace has the account that pods run as when they name none."""
+        with suppress(ApiError):  # it is there, or the namespace is gone again
+            await self.create(Target(SERVICEACCOUNTS, namespace), {"metadata": {"name": "default"}})
 
     async def update(self, target: Target, body: Obj, *, dry_run: bool = False) -> Obj:
         """Replace an object, or its status alone, and return what is stored."""

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from minikubelet.stubapi.stubcommits import Committer
 from minikubelet.stubapi.stubdeletion import DeleteOptions
 from minikubelet.stubapi.stubpersistence import StateLog
-from minikubelet.stubapi.stubresources import NAMESPACES, RESOURCES, Resource, Target
+from minikubelet.stubapi.stubresources import NAMESPACES, RESOURCES, SIGNING_REQUESTS, Resource, Target
 from minikubelet.stubapi.stubselectors import Selector
 from minikubelet.stubapi.stubstatus import ApiError
 from minikubelet.stubapi.stubstore import Store
 from minikubelet.stubapi.stubtables import make_table
 from minikubelet.stubapi.stubwrites import PATCHES, Writes
+from tests.stubapi.request_world import Asked
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -97,8 +98,13 @@ OBJECTS = st.fixed_dictionaries(
         "involvedObject": ANYTHING,
         "series": ANYTHING,
         "lastTimestamp": ANYTHING,
+        "rules": ANYTHING,
+        "roleRef": ANYTHING,
+        "subjects": ANYTHING,
     },
 )
+
+REQUEST = Asked().object("x0")
 
 
 @asynccontextmanager
@@ -127,7 +133,13 @@ async def _outcome(attempt: Awaitable[Any]) -> int:
 
 async def _try_everything(store: Store, writes: Writes, resource: Resource, items: list[Any]) -> set[int]:
     space = "ns" if resource.namespaced else ""
-    base = {"metadata": {"name": "x0"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    base = {
+        "metadata": {"name": "x0"},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+        "roleRef": {"kind": "Role", "name": "r"},
+    }
+    if resource == SIGNING_REQUESTS:
+        base = REQUEST
     codes = {await _outcome(writes.create(Target(resource, space), base))}
     for number, item in enumerate(items):
         meta = item.get("metadata")

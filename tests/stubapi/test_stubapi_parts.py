@@ -86,7 +86,17 @@ def test_discovery_names_groups_and_resources(tmp_path: Path) -> None:
     async def check(world: World) -> None:
         assert (await world.good("GET", "/api"))["versions"] == ["v1"]
         groups = (await world.good("GET", "/apis"))["groups"]
-        assert [group["name"] for group in groups] == ["coordination.k8s.io"]
+        assert [group["name"] for group in groups] == [
+            "coordination.k8s.io",
+            "certificates.k8s.io",
+            "rbac.authorization.k8s.io",
+            "authentication.k8s.io",
+            "authorization.k8s.io",
+        ]
+        reviews = await world.good("GET", "/apis/authentication.k8s.io/v1")
+        assert [(each["name"], each["verbs"]) for each in reviews["resources"]] == [
+            ("tokenreviews", ["create"])
+        ]
         core = await world.good("GET", "/api/v1")
         names = {entry["name"]: entry for entry in core["resources"]}
         assert {"pods", "pods/status", "pods/log", "nodes", "nodes/status", "events"} <= set(names)
