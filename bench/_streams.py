@@ -16,6 +16,7 @@ from heapq import heappop, heappush
 from bench._engine import Engine
 from minikubelet.core import commands as c
 from minikubelet.core import events as e
+from minikubelet.core.behaviours import TODAY
 from minikubelet.core.commands import Decision
 from minikubelet.core.reducer import Reducer
 from minikubelet.model.ids import PodUid, SlotKey, Source
@@ -133,7 +134,7 @@ class Node:
         self.tell(
             e.AgentStarted(
                 node="bench", boot=f"boot-{self._boots}", sources=(Source.FILE, Source.API), has_api=True,
-                runtime="docker", node_ips=("192.0.2.1",),
+                runtime="docker", node_ips=("192.0.2.1",), behaviours=TODAY,
             )
         )  # fmt: skip
         for uid in list(self.engine.pods):

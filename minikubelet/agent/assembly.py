@@ -16,6 +16,7 @@ from minikubelet.agent.agentview import AgentView, Health
 from minikubelet.agent.noderoom import with_room
 from minikubelet.agent.podmaking import PodMaking
 from minikubelet.agent.reports import Reports
+from minikubelet.core.behaviours import TODAY
 from minikubelet.core.commands import Decision
 from minikubelet.core.events import AgentStarted, AnyEvent
 from minikubelet.core.reducer import Reducer
@@ -149,4 +150,5 @@ def _started(plan: AgentPlan, boot: str, runtime: Runtime) -> AgentStarted:
         runtime=runtime.info.name,
         node_ips=plan.node_ips,
         static_namespace=plan.settings.agent.static_pod_namespace,
+        behaviours=TODAY,
     )

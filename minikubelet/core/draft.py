@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from minikubelet.core.backoff import RETRY_MAX, SECOND
+from minikubelet.core.behaviours import Behaviours
 from minikubelet.core.commands import (
     AnyCommand,
     Decision,
@@ -24,10 +25,11 @@ from minikubelet.core.state import Generation, Moment, Pending
 class Draft:
     """Collects what one step decides; it lives no longer than the step."""
 
-    __slots__ = ("decisions", "now", "wake")
+    __slots__ = ("behaviours", "decisions", "now", "wake")
 
-    def __init__(self, now: Moment) -> None:
+    def __init__(self, now: Moment, behaviours: Behaviours = ()) -> None:
         self.now = now
+        self.behaviours = behaviours
         self.decisions: list[Decision] = []
         self.wake = 0
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
+from minikubelet.core.behaviours import Behaviours
 from minikubelet.core.nodefacts import Pairs, Taint
 from minikubelet.model.ids import PodUid, SlotKey, Source
 from minikubelet.model.observed import ObservedPod
@@ -32,6 +33,7 @@ class AgentStarted(Event, tag=True, frozen=True, kw_only=True):
     take is in pods, thousandths of a core and bytes, 0 where not known; `labels` are those it gives itself.
     `huge_pages` are the sizes that the kernel has (`hugepages-2Mi`), of which pods are given none; `sysctls`
     those that pods may set, patterns ending in `*` among them. Where either is empty, nobody looked.
+    `behaviours` are those that this life is decided by.
     """
 
     node: str
@@ -48,6 +50,7 @@ class AgentStarted(Event, tag=True, frozen=True, kw_only=True):
     labels: Pairs = ()
     huge_pages: tuple[str, ...] = ()
     sysctls: tuple[str, ...] = ()
+    behaviours: Behaviours = ()
 
 
 class NodeSeen(Event, tag=True, frozen=True, kw_only=True):

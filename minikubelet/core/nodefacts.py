@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from minikubelet.core.behaviours import Behaviours
 from minikubelet.model.ids import Source
 
 Pairs = tuple[tuple[str, str], ...]
@@ -83,7 +84,8 @@ class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `max_pods` 0: nothing is known of what the node can take, so that every pod is taken; an allocatable of 0
     is not known. `labels` are those that the node gives itself, or what the API server told last. `used` is
-    what the admitted pods of all slots take. `huge_pages` and `sysctls` are as AgentStarted tells them.
+    what the admitted pods of all slots take. `huge_pages`, `sysctls` and `behaviours` are as AgentStarted
+    tells them.
     """
 
     name: str = ""
@@ -105,6 +107,7 @@ class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     huge_pages: tuple[str, ...] = ()
     sysctls: tuple[str, ...] = ()
     used: Usage = Usage()
+    behaviours: Behaviours = ()
 
     @property
     def all_synced(self) -> bool:

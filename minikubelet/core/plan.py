@@ -43,7 +43,7 @@ def plan(slot: Slot, node: NodeFacts, now: Moment, before: Slot | None = None) -
     """
     if not node.listed:
         return slot, []
-    draft = Draft(now)
+    draft = Draft(now, node.behaviours)
     for generation in slot.generations:
         if _gone(generation, node):
             slot = slot.drop(generation.uid)

@@ -5,9 +5,12 @@ Belongs here: what upstream's killPod and SyncTerminatedPod order. May not be he
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from minikubelet.core.backoff import SECOND
+from minikubelet.core.behaviours import Behaviour
 from minikubelet.core.commands import (
     CLEANUP_LANE,
     SANDBOX_LANE,
@@ -30,19 +33,23 @@ from minikubelet.core.state import (
     record_of,
 )
 
+LEAST_GRACE: Final = 2
+"""seconds that upstream leaves even to a pod whose own grace period is shorter"""
+
 
 def stop(gen: Generation, ending: Ending, draft: Draft) -> Generation:
     """Decide the next commands of a generation that ends."""
     sidecars = tuple(c.name for c in init_containers(gen) if is_sidecar(c))
     for record in gen.containers.values():
         if record.name not in sidecars:
-            gen = stop_container(gen, record, draft, ending.reason, _grace_left(ending, draft))
+            gen = stop_container(gen, record, draft, ending.reason, _grace_left(record, ending, draft))
     busy = busy_lanes(gen)
     if any(lane not in sidecars for lane in busy):
         return gen
     for name in reversed(sidecars):
         if name in busy:
-            return stop_container(gen, record_of(gen, name), draft, ending.reason, _grace_left(ending, draft))
+            record = record_of(gen, name)
+            return stop_container(gen, record, draft, ending.reason, _grace_left(record, ending, draft))
     return _take_down(gen, ending, draft)
 
 
@@ -77,7 +84,10 @@ def _shortened(gen: Generation, pending: Pending, until: int) -> bool:
     return hastened and pending.command == "StopContainer" and until <= pending.until
 
 
-def _grace_left(ending: Ending, draft: Draft) -> int:
+def _grace_left(record: ContainerRecord, ending: Ending, draft: Draft) -> int:
+    late = record.touched > ending.seq
+    if late and Behaviour.FULL_GRACE_WHEN_LATE in draft.behaviours:
+        return max(LEAST_GRACE, ending.grace)
     left = ending.at + ending.grace * SECOND - draft.now.at
     return min(ending.grace, max(0, -(-left // SECOND)))
 

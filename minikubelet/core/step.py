@@ -63,6 +63,7 @@ def step_node(node: NodeFacts, event: NodeEvent) -> NodeFacts:
                 huge_pages=event.huge_pages,
                 sysctls=event.sysctls,
                 used=node.used,
+                behaviours=event.behaviours,
             )
         case NodeSeen():
             return replace(node, labels=event.labels, taints=event.taints)

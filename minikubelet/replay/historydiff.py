@@ -1,7 +1,7 @@
-"""`minikubelet diff`: two moments of one history, or the decisions of two.
+"""`minikubelet diff`: two moments of one history, the decisions of two, or those of one and of today.
 
-Belongs here: pairing what belongs together, and telling what differs. May not be here: re-running with
-another core (`replay --compare-core`).
+Belongs here: pairing what belongs together, and telling what differs. May not be here: re-running
+(`replayverify`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from minikubelet.replay.replayverify import Decided, Divergence
 from minikubelet.replay.sentences import short
 from minikubelet.replay.standing import Stand, stand_at
 from minikubelet.replay.stateview import generations, pod_object
+from minikubelet.replay.verifycommand import report
 
 _ONLY = Words("is decided only in the second", "is decided only in the first")
 Key = tuple[int, str, str]
@@ -39,10 +40,16 @@ def run(options: argparse.Namespace) -> int:
             raise ReplayError("--at compares two moments of one journal; leave the second journal out")
         options.subject = next(iter(options.journals), None)
         return _moments(options)
-    if len(options.journals) != 2:  # noqa: PLR2004 - a difference is one of two
-        raise ReplayError("name two journals to compare their decisions, or two moments with --at A B")
-    first, second = map(open_journal, options.journals)
-    return _journals(first, second)
+    match options.journals:
+        case [first, second]:
+            return _journals(open_journal(first), open_journal(second))
+        case [one]:
+            return report(open_journal(one), jobs=1, today=True, form="text")
+        case _:
+            raise ReplayError(
+                "name two journals to compare their decisions, one to compare its own with today's, or two"
+                " moments with --at A B"
+            )
 
 
 def _moments(options: argparse.Namespace) -> int:

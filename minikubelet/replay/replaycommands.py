@@ -42,7 +42,7 @@ def _replay(subparsers: Any) -> None:
     parser.add_argument(
         "--compare-core",
         action="store_true",
-        help="do not stop at the first difference: group all decisions that this version makes otherwise",
+        help="decide every life by today's behaviours, and group all decisions that are made otherwise",
     )
     parser.add_argument(
         "--jobs", type=_jobs, default=1, metavar="N", help="processes; 0: one a core (default 1)"
@@ -137,9 +137,12 @@ def _state(subparsers: Any) -> None:
 
 
 def _diff(subparsers: Any) -> None:
-    text = "what differs between two moments of a journal, or between the decisions of two journals"
+    text = (
+        "what differs between two moments of a journal, between the decisions of two journals, or between"
+        " those of one and today's"
+    )
     parser = _command(subparsers, "diff", "historydiff:run", text)
-    parser.add_argument("journals", nargs="*", metavar="JOURNAL", help="two journals of the same events")
+    parser.add_argument("journals", nargs="*", metavar="JOURNAL", help="two of the same events, or one")
     parser.add_argument("--at", nargs=2, metavar=("A", "B"), help=f"two moments of one journal: {_MOMENT}")
     parser.add_argument("--pod", metavar="POD", help="one pod only (with --at)")
     _journal(parser, stray=False)

@@ -10,9 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from minikubelet.core.behaviours import TODAY, Behaviours
 from minikubelet.core.commands import Decision
+from minikubelet.core.events import AgentStarted, AnyEvent
 from minikubelet.core.reducer import Reducer
+from minikubelet.core.reducer import Snapshot as State
 from minikubelet.journal.journalreader import JournalReader
 from minikubelet.ports.journalport import Record
 from minikubelet.replay.fielddiff import ABSENT, Change, changes, spell_change
@@ -65,6 +69,8 @@ class Findings(msgspec.Struct):
     remarks: list[str] = []
     damage: list[str] = []
     cores: list[str] = []
+    behaviours: list[Behaviours] = []
+    """every set of them that a life was decided by"""
 
     def add(self, other: Findings) -> None:
         """Take in what the part behind this one found."""
@@ -76,25 +82,24 @@ class Findings(msgspec.Struct):
         self.last_at = other.last_at or self.last_at
         self.last_seq = max(self.last_seq, other.last_seq)
         self.divergences += other.divergences
-        for mine, theirs in (
-            (self.remarks, other.remarks),
-            (self.damage, other.damage),
-            (self.cores, other.cores),
-        ):
-            mine += [text for text in theirs if text not in mine]
+        self.remarks += [one for one in other.remarks if one not in self.remarks]
+        self.damage += [one for one in other.damage if one not in self.damage]
+        self.cores += [one for one in other.cores if one not in self.cores]
+        self.behaviours += [one for one in other.behaviours if one not in self.behaviours]
 
 
 class Verifier:
     """One run over a history or a part of it.
 
     `first` and `stop` are seqs of segments' heads; the part ends with the head at `stop`, whose snapshot is
-    still compared. With `go_on`, divergences are collected, else the first one ends the run.
+    still compared. Each life is decided by the behaviours that it began with, and the first divergence ends
+    the run; with `today`, every life is decided by today's, and all divergences are collected.
     """
 
-    def __init__(self, reader: JournalReader, *, go_on: bool = False) -> None:
+    def __init__(self, reader: JournalReader, *, today: bool = False) -> None:
         self.found = Findings()
         self._reader = reader
-        self._go_on = go_on
+        self._today = today
         self._schema = schema_hash()
         self._reducer: Reducer | None = None
 
@@ -115,7 +120,7 @@ class Verifier:
                 found.events += 1
                 if progress is not None and found.events % PROGRESS_EVERY == 0:
                     progress(found.events, item.event.seq)
-            if found.divergences and not self._go_on:
+            if found.divergences and not self._today:
                 break
         found.damage = list(self._reader.damage)
         return found
@@ -126,7 +131,7 @@ class Verifier:
             self.found.cores.append(core)
         if self._reducer is None or not head.linked:
             start = begin(head, export=is_export(self._reader))
-            self._reducer = start.reducer
+            self._reducer = start.reducer and self._begun(start.reducer)
             if start.problem:
                 self._remark(f"{start.problem}: not verified up to the next snapshot")
         elif head.snapshot is not None:
@@ -138,7 +143,7 @@ class Verifier:
         if encode_snapshot(reducer.snapshot()) == body or head.snapshot is None:
             return
         try:
-            recorded = state_of(head.snapshot)
+            recorded = self._by_today(state_of(head.snapshot))
         except UnknownRecord as error:
             self._remark(f"segment {head.header.first}: {error}; its state is the one reached so far")
             return
@@ -170,7 +175,7 @@ class Verifier:
         event, recorded = step
         found = self.found
         try:
-            decisions = reducer.decide(event.seq, event.at, decode_event(event.body))
+            decisions = reducer.decide(event.seq, event.at, self._life(decode_event(event.body)))
             same = len(decisions) == len(recorded) and all(map(_same, decisions, recorded))
         except UnknownRecord as error:
             raise ReplayError(
@@ -181,6 +186,26 @@ class Verifier:
         found.commands += len(recorded)
         if not same:
             found.divergences.append(_divergence(step, decisions))
+
+    def _life(self, event: AnyEvent) -> AnyEvent:
+        if not isinstance(event, AgentStarted):
+            return event
+        self._note(event.behaviours)
+        return replace(event, behaviours=TODAY) if self._today else event
+
+    def _begun(self, reducer: Reducer) -> Reducer:
+        if reducer.node.name:
+            self._note(reducer.node.behaviours)
+        return Reducer(self._by_today(reducer.snapshot()))
+
+    def _by_today(self, state: State) -> State:
+        if not (self._today and state.node.name):
+            return state
+        return replace(state, node=replace(state.node, behaviours=TODAY))
+
+    def _note(self, behaviours: Behaviours) -> None:
+        if behaviours not in self.found.behaviours:
+            self.found.behaviours.append(behaviours)
 
     def _remark(self, text: str) -> None:
         if text not in self.found.remarks:
@@ -227,7 +252,7 @@ def _is_new_field(change: Change) -> bool:
     )
 
 
-def _by_slot(state: Any) -> dict[str, Any]:
+def _by_slot(state: State) -> dict[str, Any]:
     """A state with its slots by name, so that a diff names them."""
     plain = msgspec.json.decode(encode_snapshot(state))
     return {"node": plain["node"], "slots": {slot["key"]: slot for slot in plain.get("slots", [])}}

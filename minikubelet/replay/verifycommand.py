@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from minikubelet.journal.journalreader import JournalReader
 from minikubelet.replay.divergencegroups import group_lines, grouped
 from minikubelet.replay.replayerrors import OK, command
 from minikubelet.replay.replayhistory import harmful
@@ -28,22 +29,26 @@ from minikubelet.replay.verifyreport import (
 @command
 def run(options: argparse.Namespace) -> int:
     """Verify a journal: 0 everything matches, 1 it does not or is damaged, 2 nothing could be verified."""
-    reader = journal_of(options)
+    return report(journal_of(options), jobs=options.jobs, today=options.compare_core, form=options.output)
+
+
+def report(reader: JournalReader, *, jobs: int, today: bool, form: str) -> int:
+    """Verify as recorded, or compare with what is decided today, print what was found and return the code."""
     began = time.monotonic()
-    found = verify(reader, jobs=options.jobs, go_on=options.compare_core, progress=_progress(began))
+    found = verify(reader, jobs=jobs, today=today, progress=_progress(began))
     seconds = time.monotonic() - began
     causes = causes_of(reader, found.divergences[0]) if found.divergences else []
-    groups = grouped(found.divergences) if options.compare_core else []
+    groups = grouped(found.divergences) if today else []
     reader.damage = found.damage
-    verdict = verdict_of(found, len(harmful(reader)))
-    if options.output == "json":
+    verdict = verdict_of(found, len(harmful(reader)), today=today)
+    if form == "json":
         say(as_json(found, causes, seconds, groups, verdict).decode())
         return verdict.code
     paint = Paint(sys.stdout)
-    for line in verdict_lines(found, seconds):
+    for line in verdict_lines(found, seconds, today=today):
         say(paint.warn(line) if line.startswith("damage") else line)
-    if options.compare_core and found.divergences:
-        say(paint.bad(f"{len(found.divergences)} events lead to other decisions with this core:"))
+    if today and found.divergences:
+        say(paint.bad(f"{len(found.divergences):,} events lead to other decisions today:"))
         say("\n".join(group_lines(groups)))
     elif found.divergences:
         say(paint.bad("DIVERGENCE"))

@@ -28,20 +28,20 @@ class Part(NamedTuple):
     path: Path
     first: int
     stop: int | None
-    go_on: bool
+    today: bool
 
 
-def verify(reader: JournalReader, *, jobs: int, go_on: bool, progress: Progress | None) -> Findings:
+def verify(reader: JournalReader, *, jobs: int, today: bool, progress: Progress | None) -> Findings:
     """Verify a history; the findings are the same for any number of jobs (0: one a core)."""
     jobs = jobs or len(os.sched_getaffinity(0))
-    parts = split(reader, jobs * _PARTS_PER_JOB, go_on=go_on) if jobs > 1 and not is_export(reader) else []
+    parts = split(reader, jobs * _PARTS_PER_JOB, today=today) if jobs > 1 and not is_export(reader) else []
     if len(parts) <= 1:
-        return Verifier(reader, go_on=go_on).run(progress=progress)
+        return Verifier(reader, today=today).run(progress=progress)
     found = Findings()
     with ProcessPoolExecutor(min(jobs, len(parts)), mp_context=get_context("spawn")) as pool:
         for result in pool.map(verify_part, parts):
             found.add(result)
-            if found.divergences and not go_on:
+            if found.divergences and not today:
                 pool.shutdown(wait=False, cancel_futures=True)
                 break
             if progress is not None:
@@ -49,7 +49,7 @@ def verify(reader: JournalReader, *, jobs: int, go_on: bool, progress: Progress 
     return found
 
 
-def split(reader: JournalReader, most: int, *, go_on: bool) -> list[Part]:
+def split(reader: JournalReader, most: int, *, today: bool) -> list[Part]:
     """At most so many parts of about as many records; every part but the first begins with a snapshot."""
     heads = reader.headers()
     schema = schema_hash()  # a snapshot of another form may not be readable: not a place to begin
@@ -61,9 +61,9 @@ def split(reader: JournalReader, most: int, *, go_on: bool) -> list[Part]:
         if first - firsts[-1] >= least:
             firsts.append(first)
     stops = [*firsts[1:], None]
-    return [Part(reader.path, first, stop, go_on) for first, stop in zip(firsts, stops, strict=True)]
+    return [Part(reader.path, first, stop, today) for first, stop in zip(firsts, stops, strict=True)]
 
 
 def verify_part(part: Part) -> Findings:
     """Verify one part; runs in a process of its own."""
-    return Verifier(open_journal(part.path), go_on=part.go_on).run(part.first, part.stop)
+    return Verifier(open_journal(part.path), today=part.today).run(part.first, part.stop)

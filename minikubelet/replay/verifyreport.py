@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from minikubelet.core.behaviours import TODAY, Behaviours
 from minikubelet.journal.journalreader import JournalReader
 from minikubelet.ports.journalport import RecordKind
 from minikubelet.replay.fielddiff import diff_lines
@@ -112,13 +113,13 @@ def title(decided: Decided) -> str:
     return f"{fields['kind']} {fields['slot']}{container} because {fields['reason']}"
 
 
-def verdict_lines(found: Findings, seconds: float) -> list[str]:
+def verdict_lines(found: Findings, seconds: float, *, today: bool = False) -> list[str]:
     """What was verified, how long it took, and what is odd about the journal."""
     rate = f", {found.events / seconds:,.0f} events/s" if seconds > 0 and found.events else ""
     lines = []
     if found.events:
         covered = span(found.last_at - found.first_at)
-        agree = "verified" if not found.divergences else "compared"
+        agree = "verified" if not (found.divergences or today) else "compared"
         lines.append(
             f"{agree}: {found.events:,} events, {found.commands:,} decisions, {found.snapshots} snapshots,"
             f" {covered} of history ({seconds:.1f}s{rate})"
@@ -128,11 +129,21 @@ def verdict_lines(found: Findings, seconds: float) -> list[str]:
     others = [core for core in found.cores if core != CORE_VERSION]
     if others:
         lines.append(f"recorded by core version {', '.join(others)}; this is core version {CORE_VERSION}")
+    if any(one != TODAY for one in found.behaviours):
+        recorded = " and ".join(behaviours_text(one) for one in found.behaviours)
+        now = f"today's, {behaviours_text(TODAY)}" if today else "its own"
+        lines.append(f"recorded under {recorded}; here each life is decided by {now}")
     if found.skipped:
         lines.append(f"{found.skipped:,} events before the first usable snapshot were not verified")
     lines += found.remarks
     lines += [f"damage: {sentence}" for sentence in found.damage]
     return lines
+
+
+def behaviours_text(behaviours: Behaviours) -> str:
+    """The numbers of behaviours with their names."""
+    names = (f"{int(one)} ({one.name.lower().replace('_', ' ')})" for one in behaviours)
+    return f"behaviours {', '.join(names)}" if behaviours else "no behaviours"
 
 
 class Verdict(NamedTuple):
@@ -142,13 +153,14 @@ class Verdict(NamedTuple):
     text: str
 
 
-def verdict_of(found: Findings, harms: int) -> Verdict:
+def verdict_of(found: Findings, harms: int, *, today: bool = False) -> Verdict:
     """What the findings come to; `harms` is how much of the damage is more than an end never committed."""
     places = "place" if harms == 1 else "places"
     if found.divergences and found.divergences[0].state:
         return Verdict(NEGATIVE, "exit code 1: the state reached is not the one recorded")
     if found.divergences:
-        return Verdict(NEGATIVE, "exit code 1: not every decision is made as it was recorded")
+        who = "today not" if today else "not"
+        return Verdict(NEGATIVE, f"exit code 1: {who} every decision is made as it was recorded")
     if not found.events and (found.skipped or harms):
         return Verdict(UNUSABLE, "exit code 2: no event follows a usable state, so nothing was compared")
     if harms:
@@ -156,7 +168,9 @@ def verdict_of(found: Findings, harms: int) -> Verdict:
         return Verdict(NEGATIVE, f"exit code 1: {told}, though every decision that can be read matches")
     if not found.events:
         return Verdict(OK, "the journal holds no event yet")
-    return Verdict(OK, "every decision matches")
+    return Verdict(
+        OK, "every decision is made today as it was recorded" if today else "every decision matches"
+    )
 
 
 def as_json(
@@ -174,6 +188,8 @@ def as_json(
         "seconds": round(seconds, 3),
         "core": CORE_VERSION,
         "recordedBy": found.cores,
+        "behaviours": found.behaviours,
+        "behavioursToday": TODAY,
         "remarks": found.remarks,
         "damage": found.damage,
         "divergence": found.divergences[0] if found.divergences else None,

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 
 import anyio.to_thread
 
+from minikubelet.core.behaviours import TODAY
 from minikubelet.core.commands import AnyCommand, Decision
 from minikubelet.core.events import AgentStarted, AnyEvent
 from minikubelet.core.reducer import Reducer
@@ -159,6 +160,7 @@ class AgentLife:
             runtime=self.runtime.info.name,
             node_ips=(ADDRESS,),
             static_namespace=NAMESPACE,
+            behaviours=TODAY,
         )
 
     def _issued(self, command: AnyCommand) -> None:

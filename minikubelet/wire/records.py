@@ -13,12 +13,13 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from minikubelet.core.behaviours import TODAY
 from minikubelet.core.commands import AnyCommand
 from minikubelet.core.events import AnyEvent
 from minikubelet.core.reducer import Snapshot
 
-CORE_VERSION: Final = "1"
-"""Raised whenever the same events may lead to other decisions than before."""
+CORE_VERSION: Final = str(len(TODAY) + 1)
+"""Raised with every new behaviour; version 1 of the core knew none."""
 
 UPCASTERS: Final[dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]]] = {}
 """(kind, v) to the function that turns that form into the next one."""

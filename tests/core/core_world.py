@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from minikubelet.core.behaviours import TODAY
 from minikubelet.core.commands import (
     AnyCommand,
     CreateMirror,
@@ -166,7 +167,7 @@ class World:
                 has_api=self.api,
                 runtime="model",
                 node_ips=("192.0.2.1",),
-                **self.node,
+                **({"behaviours": TODAY} | self.node),
             )
         )
         if observe:

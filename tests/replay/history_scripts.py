@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from minikubelet.core.behaviours import TODAY, Behaviours
 from minikubelet.core.events import CommandFailed, ManifestsJudged, MirrorGone
 from minikubelet.model.ids import PodUid, SlotKey, Source
 from minikubelet.model.observed import ObservedSandbox
@@ -54,9 +55,9 @@ spec:
 """
 
 
-def layers() -> World:
+def layers(behaviours: Behaviours = TODAY) -> World:
     """Init containers one by one, a sidecar that is started again, an end by deadline and one by exit."""
-    world = World()
+    world = World(behaviours)
     world.start()
     pod = world.manifest(SIDECARS, file="layered.yaml")
     world.exit(pod, "first", 0)
@@ -76,9 +77,9 @@ def layers() -> World:
     return world
 
 
-def api_pods() -> World:
+def api_pods(behaviours: Behaviours = TODAY) -> World:
     """Pods of an API server: deleted with grace, with a shorter one, and while the agent was away."""
-    world = World()
+    world = World(behaviours)
     world.start()
     pod = world.manifest(API, source=Source.API)
     world.stubborn = ("main",)
@@ -95,9 +96,9 @@ def api_pods() -> World:
     return world
 
 
-def mishaps() -> World:
+def mishaps(behaviours: Behaviours = TODAY) -> World:
     """Sandboxes that fail and die, pulls that fail, stops that fail, mirrors that are deleted by somebody."""
-    world = World()
+    world = World(behaviours)
     world.broken_sandboxes["shop/web-node-a"] = 3
     world.start()
     pod = world.manifest(WEB)
@@ -129,9 +130,9 @@ def mishaps() -> World:
     return world
 
 
-def restarts() -> World:
+def restarts(behaviours: Behaviours = TODAY) -> World:
     """Lives of the agent that end at bad moments, with a broken manifest and a pod that nobody knows."""
-    world = World(has_api=False)
+    world = World(behaviours, has_api=False)
     world.start()
     pod = world.manifest(WEB)
     world.exit(pod, "setup", 0)
@@ -150,9 +151,9 @@ def restarts() -> World:
     return world
 
 
-def probed() -> World:
+def probed(behaviours: Behaviours = TODAY) -> World:
     """A container that starts slowly, is ready, then not, and is killed for its probes."""
-    world = World()
+    world = World(behaviours)
     world.start()
     pod = world.manifest(PROBED, file="probed.yaml")
     world.probe(pod, "app", ProbeKind.STARTUP, passed=True)
@@ -170,11 +171,29 @@ def probed() -> World:
     return world
 
 
-SCRIPTS: Final[dict[str, Callable[[], World]]] = {
+def upgraded(behaviours: Behaviours = TODAY) -> World:
+    """Lives under several sets of behaviours: none, these, and none again, each with a late container."""
+    world = World(behaviours)
+    for number, followed in enumerate(((), behaviours, ())):
+        world.behaviours = followed
+        world.start()
+        world.slow = ("main",)
+        pod = world.manifest(API.replace("name: api", f"name: api-{number}"), source=Source.API)
+        world.pass_time(1)
+        world.delete(pod, grace=30)
+        world.pass_time(20)
+        world.come_up()
+        world.segment()
+        world.pass_time(5)
+    return world
+
+
+SCRIPTS: Final[dict[str, Callable[[Behaviours], World]]] = {
     "shop": shop,
     "layers": layers,
     "api-pods": api_pods,
     "mishaps": mishaps,
     "restarts": restarts,
     "probed": probed,
+    "upgraded": upgraded,
 }

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from minikubelet.core.behaviours import TODAY
 from minikubelet.replay.exportcommand import select, write
 from minikubelet.replay.replayhistory import open_journal
 from minikubelet.wire.records import CORE_VERSION
@@ -17,19 +18,29 @@ from tests.replay.history_scripts import SCRIPTS
 HISTORIES = Path(__file__).resolve().parent / "histories"
 
 
-def record(histories: Path, version: str = CORE_VERSION, *, unreleased: bool = False) -> str:
-    """Record every script; returns what to tell. FileExistsError where this version is frozen."""
+RELEASED = 0
+"""The newest core version that somebody has been given: its histories and all before stay as they are."""
+
+
+def record(histories: Path, version: int = int(CORE_VERSION), *, unreleased: bool = False) -> str:
+    """Record the scripts as a version of the core decides; returns what to tell.
+
+    FileExistsError where its histories are there already, unless it is one that nobody has been given; then
+    the scripts that it has are recorded again.
+    """
     directory = histories / f"core-{version}"
+    scripts = SCRIPTS
     if directory.exists():
-        if not unreleased:
+        if not unreleased or version <= RELEASED:
             raise FileExistsError(
-                f"{directory.name} is frozen: raise CORE_VERSION in minikubelet/wire/records.py, and put what"
-                " is decided otherwise behind a behaviour flag, so that the old histories go on verifying"
+                f"{directory.name} is frozen: put what is decided otherwise behind a behaviour of its own"
+                " (minikubelet/core/behaviours.py), so that the old histories go on verifying"
             )
+        scripts = {path.stem: SCRIPTS[path.stem] for path in sorted(directory.iterdir())}
         shutil.rmtree(directory)
     directory.mkdir(parents=True)
-    for name, script in SCRIPTS.items():
-        world = script()
+    for name, script in scripts.items():
+        world = script(TODAY[: version - 1])
         with tempfile.TemporaryDirectory() as made:
             world.write_segments(Path(made))
             if name == "shop":  # one of them stays as an agent writes it
@@ -37,7 +48,7 @@ def record(histories: Path, version: str = CORE_VERSION, *, unreleased: bool = F
             else:
                 write(select(open_journal(Path(made)), since=0, slot=""), directory / f"{name}.mkx")
     (histories / "FROZEN").write_text("".join(f"{digest}  {path}\n" for path, digest in digests(histories)))
-    return f"recorded {len(SCRIPTS)} histories of core version {version}"
+    return f"recorded {len(scripts)} histories of core version {version}"
 
 
 def digests(histories: Path) -> list[tuple[str, str]]:
@@ -56,6 +67,8 @@ def frozen() -> list[Path]:
 
 if __name__ == "__main__":
     try:
-        sys.stdout.write(record(HISTORIES, unreleased="--unreleased" in sys.argv) + "\n")
+        again = "--unreleased" in sys.argv
+        for one in range(RELEASED + 1, int(CORE_VERSION) + 1) if again else (int(CORE_VERSION),):
+            sys.stdout.write(record(HISTORIES, one, unreleased=again) + "\n")
     except FileExistsError as error:
         sys.exit(str(error))

@@ -9,6 +9,7 @@ from typing import NamedTuple, cast
 
 import pytest
 
+from minikubelet.core.behaviours import TODAY, Behaviours
 from minikubelet.replay.replaycommands import add_parsers
 from tests.replay.scripted_world import World
 
@@ -64,12 +65,12 @@ def run_command(capsys: pytest.CaptureFixture[str], *words: str, default: Path |
     return Ran(code, out, err)
 
 
-def shop() -> World:
+def shop(behaviours: Behaviours = TODAY) -> World:
     """A static pod that is set up, crashes, is edited to another image, and a job that fails once.
 
     Two segments with snapshots and one agent restart are in it; `web` is left in back-off at its end.
     """
-    world = World()
+    world = World(behaviours)
     world.start()
     first = world.manifest(WEB)
     world.exit(first, "setup", 0)

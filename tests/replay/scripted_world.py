@@ -12,6 +12,7 @@ import msgspec
 
 from minikubelet.core import commands as c
 from minikubelet.core import events as e
+from minikubelet.core.behaviours import TODAY, Behaviours
 from minikubelet.core.reducer import Reducer
 from minikubelet.core.state import Stage
 from minikubelet.journal.exportfile import write_export
@@ -22,7 +23,6 @@ from minikubelet.model.observed import ContainerPhase, ObservedContainer, Observ
 from minikubelet.model.pod import Pod, ProbeKind
 from minikubelet.ports.journalport import Record, RecordKind, Snapshot
 from minikubelet.wire.records import (
-    CORE_VERSION,
     encode_command,
     encode_event,
     encode_snapshot,
@@ -38,15 +38,17 @@ Part = tuple[Snapshot | None, list[Record]]
 class World:
     """Events in, decisions out, and answers to them; `parts` are the segments so far."""
 
-    def __init__(self, *, core: str = CORE_VERSION, has_api: bool = True) -> None:
+    def __init__(self, behaviours: Behaviours = TODAY, *, has_api: bool = True) -> None:
         self.reducer = Reducer()
         self.at = START
         self.parts: list[Part] = [(None, [])]
-        self.core = core
+        self.core = str(len(behaviours) + 1)
+        self.behaviours = behaviours  # those that a life begins with from now on
         self.has_api = has_api
         self.schema = schema_hash()
         self.broken_starts: dict[str, deque[str]] = {}  # container: reasons why its next starts fail
         self.stubborn: tuple[str, ...] = ()  # containers that do not stop
+        self.slow: tuple[str, ...] = ()  # containers whose starts take until `come_up`
         self.broken_sandboxes: dict[str, int] = {}  # slot: how many of its next sandboxes fail
         self.containers: dict[str, ObservedContainer] = {}
         self.sandboxes: dict[str, ObservedSandbox] = {}
@@ -54,6 +56,7 @@ class World:
         self.timers: dict[SlotKey, int] = {}
         self.published: dict[str, PodUid] = {}
         self._todo: deque[c.AnyCommand] = deque()
+        self._coming_up: list[c.StartContainer] = []
         self._ids = 0
         self._boots = 0
         self._seq = 0
@@ -77,6 +80,7 @@ class World:
             e.AgentStarted(
                 node=NODE, boot=f"boot-{self._boots}", sources=sources, has_api=self.has_api,
                 runtime="docker", node_ips=("10.9.8.7",), static_namespace="default",
+                behaviours=self.behaviours,
             )
         )  # fmt: skip
         for source in sources:
@@ -197,6 +201,13 @@ class World:
         )  # fmt: skip
         self.tell(e.PodObserved(slot=slots[0], pod=seen, after=self._seq))
 
+    def come_up(self) -> None:
+        """The containers that were slow to start run now."""
+        self.slow = ()
+        self._todo += self._coming_up
+        self._coming_up = []
+        self.work()
+
     def pass_time(self, seconds: float) -> None:
         """Time goes by; timers that come due fire in their order."""
         end = self.at + int(seconds * SECOND)
@@ -305,7 +316,10 @@ class World:
             slot=command.slot, uid=command.uid, attempt=command.attempt, sandbox_id=key, ips=ips
         )
 
-    def _start_container(self, command: c.StartContainer) -> e.AnyEvent:
+    def _start_container(self, command: c.StartContainer) -> e.AnyEvent | None:
+        if command.container in self.slow:
+            self._coming_up.append(command)
+            return None
         slot, uid, name = command.slot, command.uid, command.container
         if self.broken_starts.get(name):
             reason = self.broken_starts[name].popleft()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from minikubelet.core.behaviours import TODAY, Behaviours
 from minikubelet.replay.replayhistory import open_journal
 from minikubelet.replay.replayverify import Verifier
 from minikubelet.wire.records import CORE_VERSION
@@ -13,8 +14,8 @@ from tests.replay.record_histories import HISTORIES, digests, frozen, record
 from tests.replay.replay_world import run_command
 
 CHANGED = (
-    "the frozen history {} leads to other decisions now. Put what changed behind a behaviour flag,"
-    " raise CORE_VERSION, and record the new version's histories beside the old ones"
+    "the frozen history {} leads to other decisions now. Put what changed behind a behaviour of its own"
+    " (minikubelet/core/behaviours.py), and record the new version's histories beside the old ones"
 )
 
 
@@ -42,9 +43,10 @@ for history in frozen():
 def test_scripts_record_the_same_bytes_under_every_hash_seed() -> None:
     source = """
 import hashlib
+from minikubelet.core.behaviours import TODAY
 from tests.replay.history_scripts import SCRIPTS
 for name, script in SCRIPTS.items():
-    print(name, hashlib.sha256(b"".join(script().segments().values())).hexdigest())
+    print(name, hashlib.sha256(b"".join(script(TODAY).segments().values())).hexdigest())
 """
     assert len(same_output(source).splitlines()) == len(SCRIPTS)
 
@@ -62,19 +64,43 @@ def test_the_present_core_version_has_its_histories() -> None:
 
 
 def test_a_frozen_version_is_not_recorded_again(tmp_path: Path) -> None:
-    record(tmp_path, "7")
+    record(tmp_path, 1)
     before = digests(tmp_path)
-    with pytest.raises(FileExistsError, match="raise CORE_VERSION"):
-        record(tmp_path, "7")
-    record(tmp_path, "8")
-    assert [one for one in digests(tmp_path) if one[0].startswith("core-7/")] == before
+    with pytest.raises(FileExistsError, match="behaviour"):
+        record(tmp_path, 1)
+    record(tmp_path, 2)
+    assert [one for one in digests(tmp_path) if one[0].startswith("core-1/")] == before
+
+
+def test_histories_are_those_of_the_behaviours_that_their_version_knew() -> None:
+    met: dict[str, set[Behaviours]] = {}
+    for path in frozen():
+        if path.stem != "upgraded":
+            found = Verifier(open_journal(path)).run().behaviours
+            met.setdefault(path.parent.name, set()).update(found)
+    assert met == {f"core-{n}": {TODAY[: n - 1]} for n in range(1, int(CORE_VERSION) + 1)}
+
+
+def test_lives_under_several_sets_of_behaviours_are_decided_as_then_and_compared_as_now(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    history = str(HISTORIES / f"core-{CORE_VERSION}" / "upgraded.mkx")
+    ran = run_command(capsys, "replay", "--verify", history)
+    assert (ran.code, "every decision matches" in ran.out) == (0, True), ran
+    assert "recorded under no behaviours and behaviours 1" in ran.out
+    for words in (("replay", "--compare-core", history), ("diff", history)):
+        ran = run_command(capsys, *words)
+        assert ran.code == 1
+        assert "2 x  StopContainer differs in grace\n" in ran.out
+        assert "team/api-0-node-a, team/api-2-node-a" in ran.out
+        assert "grace: 10 → 30" in ran.out
 
 
 def test_the_scripts_reach_what_a_history_can_hold() -> None:
     kinds: set[str] = set()
     reasons: set[str] = set()
     for script in SCRIPTS.values():
-        for record_ in script().records:
+        for record_ in script(TODAY).records:
             body = bytes(record_.body).decode()
             kinds.add(body.split('"kind":"', 1)[1].split('"', 1)[0])
             if record_.kind == "c":
@@ -93,7 +119,7 @@ def test_the_scripts_reach_what_a_history_can_hold() -> None:
 
 
 def test_the_verifier_would_notice(tmp_path: Path) -> None:
-    world = SCRIPTS["mishaps"]()
+    world = SCRIPTS["mishaps"](TODAY)
     world.parts[0][1].pop(6)
     records = world.parts[0][1]
     world.parts[0] = (None, [type(r)(n, r.kind, r.at, r.body, r.causes) for n, r in enumerate(records, 1)])

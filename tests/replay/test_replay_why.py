@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from minikubelet.core.behaviours import TODAY
 from minikubelet.model.ids import Source
 from tests.replay.history_scripts import SCRIPTS
 from tests.replay.replay_world import JOB, Ran, run_command, shop
@@ -160,7 +161,7 @@ def test_a_broken_manifest_holds_cleanup_back(tmp_path: Path, capsys: Capture) -
 
 
 def test_a_kill_goes_back_to_the_probe_that_failed(tmp_path: Path, capsys: Capture) -> None:
-    ran = ask(capsys, tmp_path, SCRIPTS["probed"](), "why", "probed/app", "kill", "--all")
+    ran = ask(capsys, tmp_path, SCRIPTS["probed"](TODAY), "why", "probed/app", "kill", "--all")
     assert "the liveness probe of container app failed: dial tcp" in ran.out
     assert (
         "stop container app (grace 3s), because the container had failed its startup or liveness" in ran.out
@@ -168,7 +169,7 @@ def test_a_kill_goes_back_to_the_probe_that_failed(tmp_path: Path, capsys: Captu
 
 
 def test_unreadiness_names_the_probe_and_what_it_said(tmp_path: Path, capsys: Capture) -> None:
-    world = SCRIPTS["probed"]()
+    world = SCRIPTS["probed"](TODAY)
     failed = next(r.seq for r in world.records if b"statuscode: 503" in bytes(r.body))
     ran = ask(capsys, tmp_path, world, "why-not", "probed", "ready", "--at", str(failed))
     assert "container app: its readiness probe failed at" in ran.out

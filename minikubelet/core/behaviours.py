@@ -1,0 +1,28 @@
+"""Behaviours: the numbered changes of what is decided, so that an old journal is decided upon as it was.
+
+Belongs here: their numbers and what each of them changes. May not be here: deciding; whoever does asks the
+node's facts, or the draft, whether a behaviour is followed. A life of the agent begins with those of `TODAY`
+in its AgentStarted, and whatever is decided in it, now or in a replay years later, follows these alone.
+A number is never used again, and no member is ever removed: journals outlive releases.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+
+class Behaviour(IntEnum):
+    """A change of what is decided; the journal keeps the number."""
+
+    FULL_GRACE_WHEN_LATE = 1
+    """A container that comes up after its pod's end was decided has the whole grace period, and two seconds
+    at least, from when it is stopped: it had what was left since the decision, which may have been nothing
+    (upstream: pkg/kubelet/kuberuntime/kuberuntime_container.go, killContainer)."""
+
+
+Behaviours = tuple[Behaviour, ...]
+"""in the order of their numbers"""
+
+TODAY: Final[Behaviours] = tuple(Behaviour)
+"""what a life that begins now is decided by"""

@@ -1,0 +1,109 @@
+"""Numbered behaviours: a life is decided by those that it began with, and the next by its own."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from minikubelet.core.behaviours import TODAY, Behaviour, Behaviours
+from minikubelet.core.commands import Reason, StopContainer
+from minikubelet.core.events import AgentStarted
+from minikubelet.model.ids import Source
+from minikubelet.wire.records import CORE_VERSION, UnknownRecord, decode_event, encode_event
+from tests.core.core_world import SECOND, World, sidecar, static_pod
+
+THEN: Behaviours = ()
+LATE = (Behaviour.FULL_GRACE_WHEN_LATE,)
+
+
+def test_behaviours_are_numbered_from_one_without_a_gap() -> None:
+    assert [int(one) for one in TODAY] == list(range(1, len(TODAY) + 1))
+    assert int(CORE_VERSION) == max(TODAY) + 1
+
+
+def test_an_agent_that_knew_no_behaviours_is_read_as_following_none() -> None:
+    event = AgentStarted(node="n", boot="b", sources=(), has_api=False)
+    assert b"behaviours" not in encode_event(event)
+    assert decode_event(encode_event(replace(event, behaviours=TODAY))) == replace(event, behaviours=TODAY)
+
+
+def test_a_life_of_a_later_version_is_not_decided_upon_as_if_it_were_of_this_one() -> None:
+    event = AgentStarted(node="n", boot="b", sources=(), has_api=False, behaviours=(Behaviour(1),))
+    later = encode_event(event).replace(b"[1]", b"[%d]" % (len(TODAY) + 1))
+    with pytest.raises(UnknownRecord, match="behaviours"):
+        decode_event(later)
+
+
+def late_world(behaviours: Behaviours, *, after: float, **spec: Any) -> World:
+    """A pod whose end is decided while its container starts; it comes up so many seconds later."""
+    world = World(node={"behaviours": behaviours})
+    pod = static_pod(**spec)
+    world.offer(pod)
+    world.step()  # the sandbox is there, the container's start is under way
+    world.withdraw(pod)
+    world.now += int(after * SECOND)
+    world.step()
+    return world
+
+
+@pytest.mark.parametrize(
+    ("behaviours", "own", "after", "given"),
+    [
+        (THEN, 30, 20, 10),
+        (THEN, 30, 40, 0),
+        (LATE, 30, 20, 30),
+        (LATE, 30, 40, 30),
+        (LATE, 0, 1, 2),
+        (LATE, 1, 1, 2),
+        (LATE, 2, 1, 2),
+    ],
+)
+def test_a_container_that_comes_up_after_the_end_was_decided_has_its_full_grace(
+    behaviours: Behaviours, own: int, after: float, given: int
+) -> None:
+    world = late_world(behaviours, after=after, termination_grace_period_seconds=own)
+    assert world.stopped() == [("web", given)]
+    for _ in range(3):
+        world.now += SECOND
+        world.observe()
+    assert world.stopped() == [("web", given)]
+    world.run_until_idle()
+    assert world.reducer.slots == {}
+
+
+def test_a_container_that_ran_when_the_end_was_decided_has_what_is_left_under_both() -> None:
+    for behaviours in (THEN, LATE):
+        world = World(node={"behaviours": behaviours})
+        pod = static_pod(init=[sidecar("proxy")])
+        world.offer(pod)
+        world.run_until_idle()
+        world.withdraw(pod)
+        world.now += 20 * SECOND
+        world.step()
+        assert world.stopped() == [("web", 30), ("proxy", 10)]
+
+
+def test_a_shorter_grace_that_is_asked_for_later_holds_for_a_late_container_too() -> None:
+    world = World(Source.API, api=True)
+    world.offer(static_pod(), Source.API)
+    world.step()
+    world.delete(static_pod(), 30)
+    world.now += 10 * SECOND
+    world.step()
+    assert world.stopped() == [("web", 30)]
+    world.delete(static_pod(), 5)
+    assert world.stopped() == [("web", 30), ("web", 5)]
+    assert world.all(StopContainer)[-1].reason is Reason.GRACE_SHORTENED
+
+
+def test_each_life_is_decided_by_its_own_behaviours() -> None:
+    world = late_world(THEN, after=20)
+    assert world.stopped() == [("web", 10)]
+    world.node = {"behaviours": LATE}
+    world.restart_agent()
+    world.sync_sources()
+    assert world.reducer.node.behaviours == LATE
+    assert world.all(StopContainer)[-1].grace == 30
+    world.node = {"behaviours": THEN}
+    world.restart_agent()
+    assert world.all(StopContainer)[-1].grace == 10
