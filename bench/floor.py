@@ -1,7 +1,8 @@
 """The floor: the same pods made by bare engine calls, with no agent.
 
 Belongs here: sandbox and container per pod through the Docker API, timed as `churn` times them: from the
-call to the container's first instruction, and from the stop to its TERM trap. May not be here: the agent.
+call to the container's first instruction, from the stop to the first instruction of the container that takes
+its place, and from the stop to its TERM trap. May not be here: the agent.
 usage: python -m bench floor [--pods 10] [--at-once 4] [--rounds 1] [-o json]
 """
 
@@ -9,18 +10,42 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import statistics
+import secrets
 import tempfile
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiodocker
+import msgspec
 
-from bench._results import say, show
+from bench._results import Results, quantiles, say, show
 
 IMAGE = "busybox:1.36"
-SCRIPT = "touch /out/{name}.up; trap 'touch /out/{name}.term; exit 0' TERM; sleep 100000 & wait"
+SCRIPT = "trap 'touch /out/{name}.term; exit 0' TERM; touch /out/{name}.up; sleep 100000 & wait"
+GRACE = 5
+Pair = tuple[Any, Any]
+
+
+class FloorTimes(msgspec.Struct):
+    """Seconds of each pod, from the moment at which all of them were asked for; batches to the last."""
+
+    created: list[float] = msgspec.field(default_factory=list)
+    replaced: list[float] = msgspec.field(default_factory=list)
+    stopped: list[float] = msgspec.field(default_factory=list)
+    batches: list[float] = msgspec.field(default_factory=list)
+
+    def results(self, name: str, pods: int, at_once: int) -> Results:
+        """As the benchmarks show them."""
+        about = {"runtime": "docker", "agent": "none", "pods": pods, "at_once": at_once}
+        found: Results = {f"{name} create": {**about, **quantiles(self.created)}}
+        found[f"{name} create"]["batch"] = round(max(self.batches), 3)
+        if self.replaced:
+            found[f"{name} stop and create"] = {**about, **quantiles(self.replaced)}
+        found[f"{name} stop"] = {**about, **quantiles(self.stopped)}
+        return found
 
 
 def main(argv: list[str]) -> int:
@@ -31,73 +56,106 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("-o", "--output", choices=["json"], default="")
     options = parser.parse_args(argv)
-    show(asyncio.run(_rounds(options.pods, options.at_once, options.rounds)), options.output)
+    times = asyncio.run(_rounds(options.pods, options.at_once, options.rounds))
+    show(times.results("floor", options.pods, options.at_once), options.output)
     return 0
 
 
-async def _rounds(pods: int, at_once: int, rounds: int) -> dict[str, Any]:
-    created: list[float] = []
-    stopped: list[float] = []
+async def _rounds(pods: int, at_once: int, rounds: int) -> FloorTimes:
+    times = FloorTimes()
+    for number in range(rounds):
+        say(f"round {number + 1} of {rounds}")
+        await measure(times, pods, at_once)
+    return times
+
+
+async def measure(times: FloorTimes, pods: int, at_once: int, *, replace: bool = True) -> None:
+    """One round: create all, replace all if asked for, stop all one after the other."""
+    with tempfile.TemporaryDirectory(prefix="bench-floor-") as out:
+        async with _bare(Path(out)) as bare:
+            await bare.round(times, pods, at_once, replace=replace)
+
+
+@asynccontextmanager
+async def _bare(out: Path) -> AsyncIterator[_Bare]:
     async with aiodocker.Docker() as docker:
-        for number in range(rounds):
-            say(f"round {number + 1} of {rounds}")
-            with tempfile.TemporaryDirectory() as out:
-                await _round(docker, Path(out), pods, at_once, created=created, stopped=stopped)
-    about = {"runtime": "docker", "agent": "none", "pods": pods, "at_once": at_once}
-    return {"floor": about, "create": _percentiles(created), "stop": _percentiles(stopped)}
+        bare = _Bare(docker, out)
+        try:
+            yield bare
+        finally:
+            await bare.remove_all()
 
 
-def _percentiles(seconds: list[float]) -> dict[str, float]:
-    ordered = sorted(seconds)
-    p99 = ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
-    return {"p50": round(statistics.median(ordered), 3), "p99": round(p99, 3), "max": round(ordered[-1], 3)}
+class _Bare:
+    def __init__(self, docker: aiodocker.Docker, out: Path) -> None:
+        self._docker = docker
+        self._out = out
+        self._mark = secrets.token_hex(3)
+        self._made: list[Pair] = []
 
+    async def round(self, times: FloorTimes, pods: int, at_once: int, *, replace: bool) -> None:
+        names = [f"floor-{self._mark}-{number}" for number in range(pods)]
+        turns = asyncio.Semaphore(at_once)
+        began = time.time()
+        pairs = await asyncio.gather(*(_in_turn(turns, self._create, name) for name in names))
+        times.created += await self._marks(began, names, "up")
+        times.batches.append(max(times.created[-pods:]))
+        if replace:
+            again = [f"{name}-again" for name in names]
 
-async def _round(
-    docker: aiodocker.Docker,
-    out: Path,
-    pods: int,
-    at_once: int,
-    *,
-    created: list[float],
-    stopped: list[float],
-) -> None:
-    turns = asyncio.Semaphore(at_once)
-    names = [f"floor-{number}" for number in range(pods)]
-    began = time.time()
-    made = await asyncio.gather(*(_create(docker, out, name, turns) for name in names))
-    created += [_mtime(out / f"{name}.up") - began for name in names]
-    for sandbox, container in made:
-        asked = time.time()
-        await container.stop(t=5)
-        stopped.append(_mtime(out / f"{(await container.show())['Name'].strip('/')}.term") - asked)
-        await container.delete(force=True)
-        await sandbox.delete(force=True)
+            async def change(old: Pair, name: str) -> Pair:
+                await old[1].stop(t=GRACE)
+                return await self._create(name)
 
+            began = time.time()
+            changes = zip(pairs, again, strict=True)
+            pairs = await asyncio.gather(*(_in_turn(turns, change, old, name) for old, name in changes))
+            times.replaced += await self._marks(began, again, "up")
+            names = again
+        for name, (_, container) in zip(names, pairs, strict=True):
+            asked = time.time()
+            await container.stop(t=GRACE)
+            times.stopped += await self._marks(asked, [name], "term")
 
-async def _create(
-    docker: aiodocker.Docker, out: Path, name: str, turns: asyncio.Semaphore
-) -> tuple[Any, Any]:
-    async with turns:
-        sandbox = await docker.containers.create(
+    async def _create(self, name: str) -> Pair:
+        sandbox = await self._docker.containers.create(
             {"Image": IMAGE, "Cmd": ["sleep", "100000"], "HostConfig": {"IpcMode": "shareable"}},
             name=f"{name}-sandbox",
         )
         await sandbox.start()
         joined = f"container:{sandbox.id}"
-        container = await docker.containers.create(
+        container = await self._docker.containers.create(
             {
                 "Image": IMAGE,
                 "Cmd": ["sh", "-c", SCRIPT.format(name=name)],
-                "HostConfig": {"NetworkMode": joined, "IpcMode": joined, "Binds": [f"{out}:/out"]},
+                "HostConfig": {"NetworkMode": joined, "IpcMode": joined, "Binds": [f"{self._out}:/out"]},
             },
             name=name,
         )
+        self._made.append((sandbox, container))
         await container.start()
-    while not (out / f"{name}.up").exists():  # noqa: ASYNC110 - the file is made by a container
-        await asyncio.sleep(0.01)
-    return sandbox, container
+        return sandbox, container
+
+    async def _marks(self, began: float, names: Iterable[str], kind: str) -> list[float]:
+        """Seconds until each container touched its file."""
+        found = []
+        for name in names:
+            path = self._out / f"{name}.{kind}"
+            while not path.exists():  # noqa: ASYNC110 - the file is made by a container
+                await asyncio.sleep(0.01)
+            found.append(path.stat().st_mtime_ns / 1e9 - began)
+        return found
+
+    async def remove_all(self) -> None:
+        turns = asyncio.Semaphore(4)
+
+        async def remove(pair: Pair) -> None:
+            for each in reversed(pair):
+                await each.delete(force=True)
+
+        await asyncio.gather(*(_in_turn(turns, remove, pair) for pair in self._made))
 
 
-def _mtime(path: Path) -> float:
-    return path.stat().st_mtime_ns / 1e9
+async def _in_turn(turns: asyncio.Semaphore, act: Callable[..., Awaitable[Any]], *given: Any) -> Any:
+    async with turns:
+        return await act(*given)
