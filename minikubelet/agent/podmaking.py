@@ -11,12 +11,15 @@ from collections.abc import Coroutine
 from pathlib import Path
 
 from minikubelet.agent.agentplan import AgentPlan
+from minikubelet.agent.noderoom import reserved
 from minikubelet.apiclient.apirequests import ApiClient
 from minikubelet.core.reducer import Reducer
 from minikubelet.model.settings import KubeletSettings
 from minikubelet.ports.clockport import Clock
 from minikubelet.ports.objectport import ObjectReader
 from minikubelet.ports.runtimeport import Runtime
+from minikubelet.reporting.machinefacts import read_machine
+from minikubelet.reporting.nodeobject import allocatable
 from minikubelet.shell.imagegc import Disk, ImageGc, ImageGcLimits, disk_of
 from minikubelet.shell.images import Images
 from minikubelet.shell.logrotation import LogRotation
@@ -109,6 +112,7 @@ def image_limits(kubelet: KubeletSettings) -> ImageGcLimits:
 def node_side(plan: AgentPlan, runtime: Runtime) -> NodeSide:
     """What of the node and its settings goes into requests."""
     kubelet = plan.settings.kubelet
+    room = allocatable(read_machine(plan.places.root), reserved(kubelet))
     return NodeSide(
         name=plan.node_name,
         ips=plan.node_ips,
@@ -117,6 +121,10 @@ def node_side(plan: AgentPlan, runtime: Runtime) -> NodeSide:
         resolv_conf=kubelet.resolv_conf,
         pids_limit=max(0, kubelet.pod_pids_limit),
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        cpus=os.cpu_count() or 1,
+        allocatable={
+            "cpu": f"{room.cpu}m",
+            "memory": str(room.memory),
+            "ephemeral-storage": str(room.storage),
+        },
         writes_hosts=runtime.info.name == "docker",
     )

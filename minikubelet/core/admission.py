@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from minikubelet.core import lifecycle
 from minikubelet.core.backoff import SECOND
+from minikubelet.core.behaviours import Behaviour
 from minikubelet.core.commands import Reason
 from minikubelet.core.demand import demand_of, huge_pages_of
 from minikubelet.core.draft import Draft
@@ -82,6 +83,11 @@ def _refusals(
         )
     if pod.spec.os is not None and pod.spec.os.name != "linux":
         yield Refusal("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS")
+    if _adds_groups(node) and _wants_strict_groups(pod):
+        yield Refusal(
+            "SupplementalGroupsPolicyNotSupported",
+            "SupplementalGroupsPolicy=Strict is not supported in this node",
+        )
     yield from _insufficient(demand, node, used)
     for name, wanted in huge_pages_of(pod) if node.huge_pages else ():
         yield _lacking(name, wanted, 0, 0)
@@ -91,6 +97,16 @@ def _refusals(
         yield _predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports")
     if source is not Source.FILE and untolerated(pod, node.taints) is not None:
         yield _predicate("TaintToleration", "node(s) had taints that the pod didn't tolerate")
+
+
+def _adds_groups(node: NodeFacts) -> bool:
+    return node.runtime == "docker" and Behaviour.STRICT_GROUPS_REFUSED in node.behaviours
+
+
+def _wants_strict_groups(pod: Pod) -> bool:
+    """Only the groups that it names: the engine adds those that the image gives its user."""
+    context = pod.spec.security_context
+    return context is not None and context.supplemental_groups_policy == "Strict"
 
 
 def _insufficient(demand: Demand, node: NodeFacts, used: Usage) -> Iterator[Refusal]:

@@ -19,6 +19,9 @@ class Behaviour(IntEnum):
     """A container that comes up after its pod's end was decided has the whole grace period, and two seconds
     at least, from when it is stopped: it had what was left since the decision, which may have been nothing
     (upstream: pkg/kubelet/kuberuntime/kuberuntime_container.go, killContainer)."""
+    STRICT_GROUPS_REFUSED = 2
+    """On Docker, which adds the groups that an image gives its user, a pod that wants those of its definition
+    alone is refused: it ran with the image's (upstream: pkg/kubelet/lifecycle/predicate.go)."""
 
 
 Behaviours = tuple[Behaviour, ...]

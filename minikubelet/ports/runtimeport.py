@@ -142,6 +142,8 @@ class Security(msgspec.Struct, frozen=True, kw_only=True):
     """`procMount: Unmasked`: nothing of /proc and /sys is hidden or read-only"""
     seccomp: str = ""
     """"" is the engine's default; `Unconfined`, `RuntimeDefault`, or the path of a profile"""
+    selinux: Pairs = ()
+    """what is set of SELinux's `user`, `role`, `type` and `level`"""
 
 
 class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,6 +167,8 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
     termination_message_path: str = "/dev/termination-log"
     fallback_to_logs: bool = False
     stdin: bool = False
+    stdin_once: bool = False
+    """stdin ends when the first client that was attached leaves"""
     tty: bool = False
     stop_signal: str = ""
     host_network: bool = False

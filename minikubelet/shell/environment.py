@@ -32,12 +32,12 @@ _MAP_KEY: Final = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]")
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fieldRef may ask beyond the pod's definition; `capacity` is the node's, by resource."""
+    """What a fieldRef may ask beyond the pod's definition; `allocatable` is the node's, by resource."""
 
     node_name: str = ""
     host_ips: tuple[str, ...] = ()
     pod_ips: tuple[str, ...] = ()
-    capacity: Mapping[str, str] = {}
+    allocatable: Mapping[str, str] = {}
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:
@@ -172,13 +172,13 @@ def field_value(pod: Pod, path: str, facts: Facts) -> str:
 
 
 def resource_value(pod: Pod, container: Container, selector: ResourceFieldSelector, facts: Facts) -> str:
-    """A limit or request divided and rounded up; without a limit, the node's capacity stands for it."""
+    """A limit or request divided and rounded up; without a limit, what the node has to give stands for it."""
     named = selector.container_name or container.name
     every = (*pod.spec.init_containers, *pod.spec.containers)
     chosen = next((c for c in every if c.name == named), container)
     kind, _, resource = selector.resource.partition(".")
     limit = chosen.resources.limits.get(resource, "")
-    amount = limit or facts.capacity.get(resource, "0")
+    amount = limit or facts.allocatable.get(resource, "0")
     if kind == "requests":
         amount = chosen.resources.requests.get(resource, limit or "0")
     divisor = parse_quantity(str(selector.divisor or "1")) or Fraction(1)

@@ -46,6 +46,7 @@ ImageUser = Callable[[str], Awaitable[str]]
 class NodeSide(msgspec.Struct, frozen=True, kw_only=True):
     """What of the node and its settings goes into requests; `memory` in bytes.
 
+    `allocatable` are whole quantities by resource, which stand for limits that are not set.
     `writes_hosts`: containers get an /etc/hosts of the agent's making, as upstream's do.
     """
 
@@ -56,7 +57,7 @@ class NodeSide(msgspec.Struct, frozen=True, kw_only=True):
     resolv_conf: str = "/etc/resolv.conf"
     pids_limit: int = 0
     memory: int = 0
-    cpus: int = 1
+    allocatable: Mapping[str, str] = {}
     writes_hosts: bool = False
 
 
@@ -88,6 +89,11 @@ class PodConfigMaker:
         """The request for a pod's sandbox; raises RuntimeFault."""
         meta, spec, node = pod.metadata, pod.spec, self._node
         uid, slot = PodUid(meta.uid), slot_key(meta.namespace, meta.name)
+        if spec.host_users is False:
+            raise RuntimeFault(
+                "CreatePodSandboxConfigError",
+                "hostUsers: false: user namespaces of pods are not supported by the runtime",
+            )
         return SandboxConfig(
             uid=uid,
             namespace=meta.namespace,
@@ -145,6 +151,7 @@ class PodConfigMaker:
             termination_message_path=container.termination_message_path or "/dev/termination-log",
             fallback_to_logs=container.termination_message_policy == "FallbackToLogsOnError",
             stdin=container.stdin,
+            stdin_once=container.stdin and container.stdin_once,
             tty=container.tty,
             stop_signal=(container.lifecycle.stop_signal if container.lifecycle else "") or "",
             host_network=spec.host_network,
@@ -164,8 +171,7 @@ class PodConfigMaker:
         """What a reference to a field may ask for beyond the pod's definition."""
         node = self._node
         pod_ips = node.ips if pod.spec.host_network else self._ips.get(PodUid(pod.metadata.uid), ())
-        capacity = {"cpu": str(node.cpus), "memory": str(node.memory)}
-        return Facts(node_name=node.name, host_ips=node.ips, pod_ips=pod_ips, capacity=capacity)
+        return Facts(node_name=node.name, host_ips=node.ips, pod_ips=pod_ips, allocatable=node.allocatable)
 
     async def _variables(
         self, pod: Pod, container: Container, facts: Facts, roots: Roots

@@ -6,7 +6,14 @@ engine keeps it.
 
 from __future__ import annotations
 
-from minikubelet.model.pod import Container, Pod, PodSecurityContext, SeccompProfile, SecurityContext
+from minikubelet.model.pod import (
+    Container,
+    Pod,
+    PodSecurityContext,
+    SeccompProfile,
+    SecurityContext,
+    SELinuxOptions,
+)
 from minikubelet.ports.runtimeport import RuntimeFault, Security
 from minikubelet.shell.podpaths import PodPaths
 
@@ -30,7 +37,15 @@ def merged_security(pod: Pod, container: Container, paths: PodPaths) -> Security
         drop_capabilities=own.capabilities.drop if own.capabilities else (),
         unmasked_proc=own.proc_mount == "Unmasked",
         seccomp=_seccomp(own.seccomp_profile or whole.seccomp_profile, paths),
+        selinux=_selinux(own.se_linux_options or whole.se_linux_options),
     )
+
+
+def _selinux(options: SELinuxOptions | None) -> tuple[tuple[str, str], ...]:
+    if options is None:
+        return ()
+    every = (("user", options.user), ("role", options.role), ("type", options.type), ("level", options.level))
+    return tuple((name, value) for name, value in every if value)
 
 
 def _seccomp(profile: SeccompProfile | None, paths: PodPaths) -> str:

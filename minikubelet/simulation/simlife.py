@@ -133,7 +133,7 @@ class AgentLife:
         self.wired.inbox.put(self._started())
 
     def _given(self, jitter: Random) -> Given:
-        node = NodeSide(name=NODE, ips=(ADDRESS,), memory=8 << 30, cpus=2)
+        node = NodeSide(name=NODE, ips=(ADDRESS,), memory=8 << 30, allocatable={"cpu": "2", "memory": "8Gi"})
         paths = self.vault.paths
         return Given(
             reducer=self.reducer,

@@ -18,9 +18,7 @@ _OF_CONTAINERS = (
     "resources.claims",
     "restartPolicyRules",
     "securityContext.appArmorProfile",
-    "securityContext.seLinuxOptions",
     "securityContext.windowsOptions",
-    "stdinOnce",
     "volumeDevices",
 )
 _VOLUMES_HONOURED = ("name", "emptyDir", "hostPath", "configMap", "secret", "downwardAPI", "projected")
@@ -32,14 +30,11 @@ NOT_HONOURED: Final = frozenset(
     (
         "spec.containers[].restartPolicy",
         "spec.ephemeralContainers",
-        "spec.hostUsers",
         "spec.resourceClaims",
         "spec.resources",
         "spec.runtimeClassName",
         "spec.securityContext.appArmorProfile",
         "spec.securityContext.seLinuxChangePolicy",
-        "spec.securityContext.seLinuxOptions",
-        "spec.securityContext.supplementalGroupsPolicy",
         "spec.securityContext.windowsOptions",
         "spec.volumes[].projected.sources[].clusterTrustBundle",
         "spec.volumes[].projected.sources[].podCertificate",

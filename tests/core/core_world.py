@@ -165,9 +165,8 @@ class World:
                 boot=str(self.boots),
                 sources=self.sources,
                 has_api=self.api,
-                runtime="model",
                 node_ips=("192.0.2.1",),
-                **({"behaviours": TODAY} | self.node),
+                **({"runtime": "model", "behaviours": TODAY} | self.node),
             )
         )
         if observe:

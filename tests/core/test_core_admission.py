@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from minikubelet.core.behaviours import TODAY, Behaviour, Behaviours
 from minikubelet.core.events import NodeSeen
 from minikubelet.core.nodefacts import Taint
 from minikubelet.core.qos import qos_class
@@ -19,6 +20,7 @@ from minikubelet.model.pod import (
     ObjectMeta,
     Pod,
     PodOS,
+    PodSecurityContext,
     ResourceRequirements,
     Toleration,
 )
@@ -227,6 +229,23 @@ def test_only_no_execute_taints_are_the_nodes_business(
     why = f"{FAILED}TaintToleration failed: node(s) had taints that the pod didn't tolerate"
     assert verdict(world, "p") == (("", "") if taken else ("TaintToleration", why))
     assert verdict(world, "static") == ("", ""), "static pods bear every taint"
+
+
+@pytest.mark.parametrize(
+    ("runtime", "policy", "behaviours", "reason"),
+    [
+        ("docker", "Strict", TODAY, "SupplementalGroupsPolicyNotSupported"),
+        ("docker", "Strict", (Behaviour.FULL_GRACE_WHEN_LATE,), ""),
+        ("docker", "Merge", TODAY, ""),
+        ("process", "Strict", TODAY, ""),
+    ],
+)
+def test_strict_groups_are_refused_where_the_engine_adds_those_of_the_image(
+    runtime: str, policy: str, behaviours: Behaviours, reason: str
+) -> None:
+    world = node(runtime=runtime, behaviours=behaviours)
+    world.offer(named("p", security_context=PodSecurityContext(supplemental_groups_policy=policy)))
+    assert verdict(world, "p")[0] == reason
 
 
 def test_pods_of_another_system_are_refused_first_of_all() -> None:

@@ -166,10 +166,10 @@ class AgentProcess:
             check=False, env={**os.environ, "MINIKUBELET_ROOT_DIR": str(self.root)},
         )  # fmt: skip
 
-    def kubectl(self, *words: str, code: int | None = 0, **env: str) -> str:
-        """What a stock kubectl prints; `code` is the exit code that is expected, None for any."""
+    def kubectl(self, *words: str, code: int | None = 0, said: str = "", **env: str) -> str:
+        """What a stock kubectl prints that is `said` something; `code` is its exit code, None for any."""
         done = subprocess.run(
-            ["kubectl", "--kubeconfig", self.kubeconfig, *words], stdin=subprocess.DEVNULL,
+            ["kubectl", "--kubeconfig", self.kubeconfig, *words], input=said,
             capture_output=True, text=True, timeout=PATIENCE, check=False,
             env={**os.environ, "HOME": str(self.base), "KUBECACHEDIR": str(self.base / "cache"), **env},
         )  # fmt: skip

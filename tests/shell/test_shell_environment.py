@@ -26,7 +26,7 @@ FACTS = Facts(
     node_name="node-1",
     host_ips=("10.0.0.1",),
     pod_ips=("172.17.0.2", "fd00::2"),
-    capacity={"cpu": "2", "memory": "8Gi"},
+    allocatable={"cpu": "2", "memory": "8Gi"},
 )
 LIMITED = Container(
     name="limited", resources=ResourceRequirements(limits={"cpu": "1500m"}, requests={"memory": "100Mi"})

@@ -32,7 +32,7 @@ from minikubelet.shell.podpaths import PodPaths
 from minikubelet.shell.volumes import Volumes
 from tests.running import run
 
-NODE = NodeSide(name="node-1", ips=("10.0.0.1",), cluster_domain="cluster.local", memory=1000 << 20, cpus=2)
+NODE = NodeSide(name="node-1", ips=("10.0.0.1",), cluster_domain="cluster.local", memory=1000 << 20)
 WEB = Pod(
     metadata=ObjectMeta(name="web", namespace="shop", uid="u1", labels={"b": "2", "a": "1"}),
     spec=PodSpec(containers=(Container(name="main", image="busybox:1.36"),)),

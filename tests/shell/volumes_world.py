@@ -124,7 +124,7 @@ def paths_in(directory: Path) -> Iterator[PodPaths]:
             volkernel.unmount(point)
 
 
-FACTS = Facts(node_name="node-1", capacity={"cpu": "2", "memory": "8Gi"})
+FACTS = Facts(node_name="node-1", allocatable={"cpu": "2", "memory": "8Gi"})
 
 
 async def mounts_of(volumes: Volumes, pod: Pod, env: dict[str, str] | None = None) -> tuple[Mount, ...]:

@@ -55,8 +55,8 @@ def test_settings_of_the_pod() -> None:
 def test_what_needs_others_to_take_part_is_named() -> None:
     gates: list[dict[str, Any]] = [{"conditionType": "x/y"}]
     assert named(readinessGates=gates, resourceClaims=[{"name": "r"}]) == ("spec.resourceClaims",)
-    container = {"name": "c", "image": "i", "stdin": True, "stdinOnce": True}
-    assert named(containers=[container]) == ("spec.containers[].stdinOnce",)
+    container = {"name": "c", "image": "i", "resizePolicy": [{"resourceName": "cpu"}]}
+    assert named(containers=[container]) == ("spec.containers[].resizePolicy",)
 
 
 def test_placement_and_overhead_are_honoured() -> None:

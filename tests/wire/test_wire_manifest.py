@@ -178,11 +178,11 @@ def test_fields_without_effect_are_named_once() -> None:
     """Nobody has to find out that a probe is not asked."""
     pod = small_pod()
     pod["spec"]["containers"][0]["volumeDevices"] = [{"name": "data", "devicePath": "/dev/x"}]
-    pod["spec"]["hostUsers"] = False
+    pod["spec"]["runtimeClassName"] = "gvisor"
     pod["spec"]["volumes"].append({"name": "n", "nfs": {"server": "s", "path": "/"}})
     assert reading(pod).warnings == (
         "web.yaml: spec.containers[].volumeDevices has no effect yet",
-        "web.yaml: spec.hostUsers has no effect yet",
+        "web.yaml: spec.runtimeClassName has no effect yet",
         "web.yaml: spec.volumes[].nfs has no effect yet",
     )
 

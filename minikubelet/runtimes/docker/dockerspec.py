@@ -97,6 +97,7 @@ def container_body(
         "Env": [f"{name}={value}" for name, value in config.env],
         "WorkingDir": config.working_dir,
         "OpenStdin": config.stdin,
+        "StdinOnce": config.stdin_once,
         "Tty": config.tty,
         "User": user_of(config.security, image_user),
         "HostConfig": host,
@@ -158,6 +159,7 @@ def _security(security: Security) -> dict[str, Any]:
         options.append("seccomp=unconfined")
     elif security.seccomp not in {"", "RuntimeDefault"}:
         options.append(f"seccomp={_profile(Path(security.seccomp))}")
+    options += [f"label={name}:{value}" for name, value in security.selinux]
     unmasked: dict[str, Any] = {"MaskedPaths": [], "ReadonlyPaths": []} if security.unmasked_proc else {}
     return {
         **unmasked,

@@ -3,8 +3,8 @@
 Belongs here: judging requests and turning them into the supervisor's spec. No processes, no state.
 
 Refused, since a weaker likeness would be worse than none: another user without root, root where
-runAsNonRoot is asked, capabilities to add without root, seccomp profiles, sysctls, a read-only root
-without an image directory, Bidirectional mounts.
+runAsNonRoot is asked, capabilities to add without root, seccomp profiles, SELinux labels, sysctls, a
+read-only root without an image directory, Bidirectional mounts, a stdin that ends with its first client.
 Not kept, and documented: ports (a process listens where it listens), memory, cpu and pids limits, DNS
 and host name of its own, host namespaces (they are always the host's), read-only volumes without a
 mount namespace.
@@ -116,6 +116,10 @@ def refuse_container(config: ContainerConfig) -> None:
         )
     if image and not Path(image).is_dir():
         raise RuntimeFault("CreateContainerError", f"image {config.image}: {image} is not a directory")
+    if config.stdin_once:
+        raise RuntimeFault(
+            CONFIG_ERROR, f"container {config.name}: stdinOnce is not supported by the process runtime"
+        )
     _refuse_security(config.name, config.security, bool(image))
     for mount in config.mounts:
         _refuse_mount(config.name, mount)
@@ -147,6 +151,7 @@ def _refuse_security(name: str, security: Security, image: bool) -> None:
             security.seccomp not in ("", "Unconfined"),
             "seccompProfile is not supported by the process runtime",
         ),
+        (bool(security.selinux), "seLinuxOptions are not supported by the process runtime"),
         (security.read_only_root and not image, "readOnlyRootFilesystem needs an image that is a directory"),
     )
     for refused, why in refusals:
