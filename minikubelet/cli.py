@@ -95,6 +95,13 @@ def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add = run.add_argument
     add("--config", metavar="FILE", type=_path, help="KubeletConfiguration and AgentConfiguration, as YAML")
     add("--kubeconfig", metavar="FILE", type=_path, help="join this API server instead of embedding one")
+    add(
+        "--bootstrap-kubeconfig",
+        metavar="FILE",
+        type=_path,
+        help="ask for a client certificate with this one while --kubeconfig holds none; then it is written",
+    )
+    add("--cert-dir", metavar="DIR", type=_path, help="certificates of the node; default: pki in --root-dir")
     add("--standalone", action="store_true", help="use no API server at all")
     add(
         "--pod-manifest-path",

@@ -68,6 +68,8 @@ class AgentPlan(msgspec.Struct, frozen=True, kw_only=True):
     node_ips: tuple[str, ...]
     upstream: Upstream
     kubeconfig: Path | None = None
+    bootstrap_kubeconfig: Path | None = None
+    cert_dir: Path
     endpoint: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -78,9 +80,13 @@ def make_plan(options: argparse.Namespace) -> AgentPlan:
     kubelet, agent = settings.kubelet, settings.agent
     root = _normal(options.root_dir or agent.state_dir or _default_root())
     manifests = options.pod_manifest_path or kubelet.static_pod_path
-    if options.standalone and options.kubeconfig:
-        raise StartFault("--standalone and --kubeconfig exclude each other; leave one out")
-    if options.kubeconfig:
+    for flag, given in (
+        ("--kubeconfig", options.kubeconfig),
+        ("--bootstrap-kubeconfig", options.bootstrap_kubeconfig),
+    ):
+        if options.standalone and given:
+            raise StartFault(f"--standalone and {flag} exclude each other; leave one out")
+    if options.kubeconfig or options.bootstrap_kubeconfig:
         upstream = Upstream.JOINED
     elif options.standalone or not agent.api_server.embed:
         upstream = Upstream.NONE
@@ -100,6 +106,8 @@ def make_plan(options: argparse.Namespace) -> AgentPlan:
         node_ips=(_node_ip(options.node_ip),),
         upstream=upstream,
         kubeconfig=options.kubeconfig,
+        bootstrap_kubeconfig=options.bootstrap_kubeconfig,
+        cert_dir=_normal(options.cert_dir) if options.cert_dir else root / "pki",
         endpoint=options.container_runtime_endpoint or kubelet.container_runtime_endpoint,
         warnings=warnings,
     )

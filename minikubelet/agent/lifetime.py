@@ -84,7 +84,8 @@ async def _live(plan: AgentPlan, *, json_lines: bool) -> int:
         await stack.enter_async_context(_local(plan, parts))
         node = await stack.enter_async_context(serve_node(plan, parts.view, choice, reached))
         _announce(plan, history, json_lines=json_lines)
-        await _until(stopping, _tasks(plan, parts, reports, node.port, vault, json_lines=json_lines))
+        tasks = _tasks(plan, parts, reports, node.port, vault, json_lines=json_lines)
+        await _until(stopping, [*tasks, *(start() for start in (*reached.tasks, *node.tasks))])
     _log.info("stopped; containers go on")
     return 0
 

@@ -8,19 +8,33 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
 
 import structlog
 
 from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream
 from minikubelet.agent.agentview import AgentView
 from minikubelet.agent.runtimechoice import Choice
-from minikubelet.agent.upstream import Reached
+from minikubelet.agent.upstream import Reached, Tasks
+from minikubelet.apiclient.apicertstore import PairStore
+from minikubelet.apiclient.apicertwish import serving_wish
+from minikubelet.apiclient.apirotation import Rotation
 from minikubelet.model.settings import KubeletSettings
 from minikubelet.nodeapi.nodecerts import CertificateFault
 from minikubelet.nodeapi.nodeserver import NodeApiSetup, ServedNode, serve_node_api
 from minikubelet.stubapi.stubproxy import NodeLink
 
+SERVING_STORE: Final = "kubelet-server"
 _REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound to
+
+
+class Serving(NamedTuple):
+    """Where the node API listens, and what has to run until cancelled besides."""
+
+    port: int
+    tasks: Tasks
+
 
 _log = structlog.get_logger()
 
@@ -28,16 +42,18 @@ _log = structlog.get_logger()
 @asynccontextmanager
 async def serve_node(
     plan: AgentPlan, view: AgentView, choice: Choice, reached: Reached
-) -> AsyncIterator[ServedNode]:
+) -> AsyncIterator[Serving]:
     """Serve the node API for as long as the block runs; raises StartFault.
 
     A default port that is busy is no reason not to start: the Node says which one it is.
     """
     kubelet = plan.settings.kubelet
+    store = PairStore(plan.cert_dir, SERVING_STORE)
     setup = NodeApiSetup(
         node_name=plan.node_name,
         node_ips=plan.node_ips,
-        directory=plan.places.root / "pki",
+        directory=plan.cert_dir,
+        issued=store.path if kubelet.server_tls_bootstrap and _is_usable(store) else None,
         logs=plan.places.logs,
         kubelet=kubelet,
         any_port=kubelet.port == KubeletSettings().port,
@@ -64,4 +80,18 @@ async def serve_node(
             host = _REACHED_AT.get(node.address, node.address)
             reached.stub.nodes.add(plan.node_name, NodeLink(host, node.port, node.token, node.client_context))
             stack.callback(reached.stub.nodes.remove, plan.node_name)
-        yield node
+        yield Serving(node.port, _rotation(plan, node, store, reached))
+
+
+def _rotation(plan: AgentPlan, node: ServedNode, store: PairStore, reached: Reached) -> Tasks:
+    """The certificate of the node API by request, where it is to come that way."""
+    if not plan.settings.kubelet.server_tls_bootstrap or reached.client is None:
+        return ()
+    wish = serving_wish(plan.node_name, (plan.node_name, *plan.node_ips))
+    rotation = Rotation(reached.client, store, wish, told=lambda: node.use_certificate(store.path))
+    return (rotation.run,)
+
+
+def _is_usable(store: PairStore) -> bool:
+    pair = store.load()
+    return pair is not None and not pair.is_over(datetime.now(UTC))

@@ -6,13 +6,13 @@ not be here: what is reported (`reporting`).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-import minikubelet
 from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream
+from minikubelet.agent.joining import USER_AGENT, Joining
+from minikubelet.apiclient.apiconnection import Connection
 from minikubelet.apiclient.apierrors import KubeconfigError
 from minikubelet.apiclient.apikubeconfig import load_kubeconfig
 from minikubelet.apiclient.apirequests import ApiClient
@@ -50,11 +50,16 @@ class NoUpstream:
         return True
 
 
+Tasks: TypeAlias = tuple[Callable[[], Coroutine[object, object, None]], ...]
+
+
 class Reached(NamedTuple):
     """A client of the API server, None without one; the server itself where it is the embedded one."""
 
     client: ApiClient | None = None
     stub: StubServer | None = None
+    tasks: Tasks = ()
+    """what has to run until cancelled"""
 
 
 @asynccontextmanager
@@ -64,12 +69,18 @@ async def reach_api(plan: AgentPlan) -> AsyncIterator[Reached]:
         case Upstream.NONE:
             yield Reached()
         case Upstream.JOINED:
-            async with _client(plan.kubeconfig or plan.places.kubeconfig) as client:
-                yield Reached(client)
+            joining = Joining(plan)
+            try:
+                connection = joining.connection()
+            except (KubeconfigError, OSError) as error:
+                which = "bootstrap-kubeconfig" if joining.bootstraps else "kubeconfig"
+                raise StartFault(f"--{which}: {error}") from error
+            async with _client(connection) as client:
+                yield Reached(client, tasks=joining.tasks(client))
         case Upstream.EMBEDDED:
             server = await _embedded(plan)
             try:
-                async with _client(plan.places.kubeconfig) as client:
+                async with _client(load_kubeconfig(plan.places.kubeconfig)) as client:
                     yield Reached(client, server)
             finally:
                 await server.stop()
@@ -94,10 +105,10 @@ async def _embedded(plan: AgentPlan) -> StubServer:
 
 
 @asynccontextmanager
-async def _client(kubeconfig: Path) -> AsyncIterator[ApiClient]:
+async def _client(connection: Connection) -> AsyncIterator[ApiClient]:
     try:
-        client = ApiClient(load_kubeconfig(kubeconfig), user_agent=f"minikubelet/{minikubelet.__version__}")
-    except (KubeconfigError, OSError) as error:
+        client = ApiClient(connection, user_agent=USER_AGENT)
+    except KubeconfigError as error:
         raise StartFault(f"--kubeconfig: {error}") from error
     try:
         yield client

@@ -35,6 +35,8 @@ def plain_words(error: BaseException) -> str:
         return "it closed the connection in the middle of an answer"
     if isinstance(error, OSError):
         return _os_words(error)
+    if type(error) is aiohttp.ClientConnectionError:  # this program's own words
+        return str(error)
     return "it does not speak HTTP as expected"
 
 

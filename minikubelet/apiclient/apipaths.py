@@ -78,6 +78,16 @@ def lease_path(name: str, namespace: str = LEASE_NAMESPACE) -> str:
     return leases_path(namespace) + api_path(name)
 
 
+def signing_requests_path() -> str:
+    """All requests for certificates."""
+    return api_path("apis", "certificates.k8s.io", "v1", "certificatesigningrequests")
+
+
+def signing_request_path(name: str) -> str:
+    """One request for a certificate."""
+    return signing_requests_path() + api_path(name)
+
+
 def _core(namespace: str | None, *rest: str) -> str:
     if namespace is None:
         return api_path("api", "v1", *rest)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from minikubelet.apiclient.apierrors import ApiUnreachable, error_from_answer
 from minikubelet.apiclient.apifailures import plain_words
 from minikubelet.apiclient.apiframes import decode_json
 from minikubelet.apiclient.apiproxy import proxy_for
+from minikubelet.apiclient.apisessions import Sessions
 from minikubelet.apiclient.apitls import TlsContexts
 from minikubelet.apiclient.apiwatch import ByteStream, WatchOptions, list_all, list_watch
 from minikubelet.ports.apiport import JsonObject, Listed, PatchKind, WatchItem
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from minikubelet.apiclient.apiconnection import Connection
 
 JSON_TYPE = "application/json"
-_POOL_LIMIT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,9 @@ class ApiClient:
         self._credentials = Credentials(connection, clock=clock, now=now)
         self._tls = TlsContexts(connection, clock=clock) if connection.server.startswith("https:") else None
         self._proxy = proxy_for(connection, os.environ)
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions = Sessions(
+            connect_seconds=self._timeouts.connect_seconds, request_seconds=self._timeouts.request_seconds
+        )
         self._closed = False
 
     async def get_object(self, path: str) -> JsonObject:
@@ -179,16 +180,17 @@ class ApiClient:
                     async with asyncio.timeout(deadline):
                         data = await response.read()
                 raise error_from_answer(response.status, response.headers, data)
+            self._sessions.opened(response)
             yield _BodyStream(response, ends, lambda: self._plain_failures(call, deadline_seconds))
         finally:
+            self._sessions.ended(response)
             # close, not release: what is still to come of a watch must not be waited for.
             response.close()
 
     async def aclose(self) -> None:
         """Close all connections; requests after this fail."""
         self._closed = True
-        if self._session is not None:
-            await self._session.close()
+        await self._sessions.aclose()
 
     async def _respond(self, call: _Call, identity: Identity) -> aiohttp.ClientResponse:
         response = await self._send(call, identity)
@@ -211,30 +213,22 @@ class ApiClient:
             headers["Authorization"] = f"Bearer {_checked(identity.token)}"
         if call.payload is not None:
             headers["Content-Type"] = call.content_type
+        context = self._tls.context(identity) if self._tls is not None else True
+        if self._closed:
+            raise ApiUnreachable(f"the connection to {self.connection.server} has been closed")
         # The path is escaped already; yarl would undo and redo that.
         url = URL(self.connection.server + call.path, encoded=True)
-        return await self._connections().request(
+        return await self._sessions.session(context).request(
             call.method,
             url.with_query(call.params) if call.params else url,
             data=call.payload,
             headers=headers,
-            ssl=self._tls.context(identity) if self._tls is not None else True,
+            ssl=context,
             server_hostname=self.connection.tls_server_name,
             proxy=self._proxy,
             # A redirect would carry the token somewhere else; API servers have no need of them.
             allow_redirects=False,
         )
-
-    def _connections(self) -> aiohttp.ClientSession:
-        if self._closed:
-            raise ApiUnreachable(f"the connection to {self.connection.server} has been closed")
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=_POOL_LIMIT, socket_factory=_kept_alive),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_seconds),
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session
 
     @contextmanager
     def _plain_failures(self, call: _Call, deadline: float) -> Iterator[None]:
@@ -285,14 +279,3 @@ def _checked(token: str) -> str:
     if not token.isascii() or not token.isprintable():
         raise ApiUnreachable("the bearer token holds line breaks or other characters that no token has")
     return token
-
-
-def _kept_alive(address: Any) -> socket.socket:
-    """Make a socket that notices within about a minute that its peer is gone, even when nothing is sent."""
-    family, kind, protocol = address[:3]
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, option):
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-    return made

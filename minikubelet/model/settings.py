@@ -88,6 +88,8 @@ class KubeletSettings(ApiStruct, frozen=True, kw_only=True):
     port: int = 10250
     tls_cert_file: str = ""
     tls_private_key_file: str = ""
+    rotate_certificates: bool = False
+    server_tls_bootstrap: bool = msgspec.field(default=False, name="serverTLSBootstrap")
     authentication: AuthenticationSettings = AuthenticationSettings()
     authorization: AuthorizationSettings = AuthorizationSettings()
     file_check_frequency: Duration = 20.0

@@ -59,7 +59,8 @@ _log = structlog.get_logger()
 class NodeApiSetup(msgspec.Struct, frozen=True, kw_only=True):
     """What the node API is made from.
 
-    `directory` holds the serving certificate (0700), `logs` the container logs. `port` None takes the
+    `directory` holds the serving certificate (0700) unless `issued` is one with its key, `logs` the container
+    logs. `port` None takes the
     settings' own; 0 takes a free one. With `any_port`, a port that is busy is no reason not to start.
     """
 
@@ -67,6 +68,7 @@ class NodeApiSetup(msgspec.Struct, frozen=True, kw_only=True):
     node_ips: Sequence[str]
     directory: Path
     logs: Path
+    issued: Path | None = None
     kubelet: KubeletSettings
     port: int | None = None
     any_port: bool = False
@@ -75,11 +77,14 @@ class NodeApiSetup(msgspec.Struct, frozen=True, kw_only=True):
 class ServedNode:
     """Where the node API listens, and what the API server of the same process needs to call it."""
 
-    def __init__(self, address: str, port: int, token: str, files: ServingFiles) -> None:
+    def __init__(
+        self, address: str, port: int, token: str, files: ServingFiles, context: ssl.SSLContext
+    ) -> None:
         self.address = address
         self.port = port
         self.token = token
         self._files = files
+        self._context = context
 
     def __repr__(self) -> str:
         """Show no token."""
@@ -88,6 +93,22 @@ class ServedNode:
     def client_context(self) -> ssl.SSLContext:
         """A TLS context that believes the serving certificate, as it is on disk now, and no other."""
         return client_context(self._files)
+
+    def use_certificate(self, path: Path) -> None:
+        """Serve with this certificate, whose key is in the same file; raises CertificateFault."""
+        files = ServingFiles(path, path, made=False)
+        load_certificate(self._context, files)
+        self._files = files
+
+    async def keep_certificate(self, names: Sequence[str]) -> None:
+        """Renew or reload the certificate in time, until cancelled; connections that are open stay."""
+        while True:
+            await asyncio.sleep(_RENEW_SECONDS)
+            try:
+                await asyncio.to_thread(ensure_certificate, self._files, names, datetime.now(UTC))
+                load_certificate(self._context, self._files)
+            except CertificateFault as fault:
+                _log.warning("the node API's certificate could not be renewed yet", problem=str(fault))
 
 
 @asynccontextmanager
@@ -110,6 +131,8 @@ async def serve_node_api(
     kubelet = setup.kubelet
     names = (setup.node_name, kubelet.address, *setup.node_ips)
     files = serving_files(setup.directory, kubelet.tls_cert_file, kubelet.tls_private_key_file)
+    if setup.issued is not None:
+        files = ServingFiles(setup.issued, setup.issued, made=False)
     await asyncio.to_thread(ensure_certificate, files, names, datetime.now(UTC))
     context = server_context(files, kubelet.authentication.x509.client_ca_file)
     token = secrets.token_urlsafe(_TOKEN_BYTES)
@@ -128,9 +151,10 @@ async def serve_node_api(
         stack.push_async_callback(runner.cleanup)
         port = await _bind(runner, setup, context)
         stack.push_async_callback(guard.end)
-        renewing = asyncio.create_task(_renew(files, names, context), name="node-api-certificate")
+        served = ServedNode(kubelet.address, port, token, files, context)
+        renewing = asyncio.create_task(served.keep_certificate(names), name="node-api-certificate")
         stack.push_async_callback(_end, renewing)
-        yield ServedNode(kubelet.address, port, token, files)
+        yield served
 
 
 class Guard:
@@ -263,17 +287,6 @@ async def _bind(runner: web.AppRunner, setup: NodeApiSetup, context: ssl.SSLCont
         _log.warning("the node API's port is taken, another one is used", port=wanted)
         await web.TCPSite(runner, address, 0, ssl_context=context).start()
     return int(runner.addresses[0][1])
-
-
-async def _renew(files: ServingFiles, names: Sequence[str], context: ssl.SSLContext) -> None:
-    """Renew or reload the certificate in time; connections that are open stay."""
-    while True:
-        await asyncio.sleep(_RENEW_SECONDS)
-        try:
-            await asyncio.to_thread(ensure_certificate, files, names, datetime.now(UTC))
-            load_certificate(context, files)
-        except CertificateFault as fault:
-            _log.warning("the node API's certificate could not be renewed yet", problem=str(fault))
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -62,6 +62,8 @@ class _Group:
         self._pending: dict[tuple[Resource, Key], Stored | None] = {}
         self.changes: list[Change] = []
         self.answers: list[tuple[asyncio.Future[Obj], Obj]] = []
+        self.refusals: list[tuple[asyncio.Future[Obj], Exception]] = []
+        """told last: one may rest on what this group stores, and whoever is told so has to find that"""
 
     def current(self, resource: Resource, key: Key) -> Stored | None:
         if (resource, key) in self._pending:
@@ -75,7 +77,11 @@ class _Group:
     def decide(self, job: _Job) -> None:
         before = self.current(job.resource, job.key)
         copy: Obj | None = None if before is None else msgspec.json.decode(before.raw)
-        decision = job.decide(copy, self.lookup)
+        try:
+            decision = job.decide(copy, self.lookup)
+        except Exception as problem:  # noqa: BLE001 - whatever refuses one request is that request's answer
+            self.refusals.append((job.done, problem))
+            return
         if decision.act is not Act.KEEP and not job.dry_run:
             self._record(job, before, decision)
         self.answers.append((job.done, decision.obj))
@@ -137,16 +143,13 @@ class Committer:
     async def _commit(self, jobs: list[_Job]) -> None:
         group = _Group(self._store)
         for job in jobs:
-            try:
-                group.decide(job)
-            except Exception as problem:  # noqa: BLE001 - whatever refuses one request is that request's answer
-                _answer_error(job.done, problem)
+            group.decide(job)
         try:
             if group.changes:
                 await asyncio.to_thread(self._log.append, group.changes)
         except OSError as problem:
             await _log.aerror("the state could not be written", problem=str(problem))
-            for done, _ in group.answers:
+            for done, _ in (*group.answers, *group.refusals):
                 _answer_error(done, internal_error(f"the state could not be written: {problem}"))
             return
         for change in group.changes:
@@ -154,6 +157,8 @@ class Committer:
         for done, obj in group.answers:
             if not done.done():
                 done.set_result(obj)
+        for done, refusal in group.refusals:
+            _answer_error(done, refusal)
         if self._log.wants_compaction:
             await asyncio.to_thread(self._log.compact, self._store.version, self._store.everything())
 

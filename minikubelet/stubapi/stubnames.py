@@ -15,6 +15,7 @@ from minikubelet.stubapi.stubresources import (
     ROLE_BINDINGS,
     ROLES,
     SERVICES,
+    SIGNING_REQUESTS,
     Obj,
     Resource,
 )
@@ -29,7 +30,7 @@ _QUALIFIED = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _LABEL_MAX, _SUBDOMAIN_MAX = 63, 253
 _ANNOTATIONS_MAX = 256 * 1024
 
-_NAMED_FREELY = (ROLES, ROLE_BINDINGS, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS)
+_NAMED_FREELY = (SIGNING_REQUESTS, ROLES, ROLE_BINDINGS, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS)
 _LABEL_RULE = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must "
     "start and end with an alphanumeric character"

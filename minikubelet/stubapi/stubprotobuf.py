@@ -1,12 +1,14 @@
 """Bodies in Kubernetes' protobuf form, which newer kubectls send for a few kinds: read into JSON data.
 
-Only those kinds (`create namespace`, `configmap`, `secret`, `serviceaccount`, and delete options). Field
-numbers are those of the generated.proto files of k8s.io/api and k8s.io/apimachinery. Answers stay JSON.
+Only those kinds: what `kubectl create` makes of them, delete options, and what is asked or said about
+certificates, roles and tokens. Field numbers are those of the generated.proto files of k8s.io/api and
+k8s.io/apimachinery. Answers stay JSON.
 """
 
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from minikubelet.stubapi.stubstatus import bad_request
@@ -83,6 +85,16 @@ def _truth(value: Value) -> bool:
     return bool(_whole(value))
 
 
+def _time(value: Value) -> str:
+    if isinstance(value, int):
+        raise TypeError("a time was expected")
+    seconds = _whole(dict(_wire(value)).get(1, 0))
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, OSError) as problem:
+        raise ValueError("a time is out of range") from problem
+
+
 def _message(fields: Fields) -> Reader:
     def read(value: Value) -> Obj:
         if isinstance(value, int):
@@ -142,7 +154,78 @@ _REFERENCE: Fields = {
     5: ("apiVersion", "one", _text),
 }
 _PRECONDITIONS: Fields = {1: ("uid", "one", _text), 2: ("resourceVersion", "one", _text)}
+_CONDITION: Fields = {
+    1: ("type", "one", _text),
+    2: ("reason", "one", _text),
+    3: ("message", "one", _text),
+    4: ("lastUpdateTime", "one", _time),
+    5: ("lastTransitionTime", "one", _time),
+    6: ("status", "one", _text),
+}
+_REQUEST: Fields = {
+    1: ("request", "one", _blob),
+    5: ("usages", "many", _text),
+    7: ("signerName", "one", _text),
+    8: ("expirationSeconds", "one", _whole),
+}
+_REQUEST_STATUS: Fields = {
+    1: ("conditions", "many", _message(_CONDITION)),
+    2: ("certificate", "one", _blob),
+}
+_RULE: Fields = {
+    number: (name, "many", _text)
+    for number, name in enumerate(("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"), 1)
+}
+_ROLE_REF: Fields = {1: ("apiGroup", "one", _text), 2: ("kind", "one", _text), 3: ("name", "one", _text)}
+_SUBJECT: Fields = {
+    1: ("kind", "one", _text),
+    2: ("apiGroup", "one", _text),
+    3: ("name", "one", _text),
+    4: ("namespace", "one", _text),
+}
+_ROLE = _message({1: ("metadata", "one", _META), 2: ("rules", "many", _message(_RULE))})
+_BINDING = _message(
+    {
+        1: ("metadata", "one", _META),
+        2: ("subjects", "many", _message(_SUBJECT)),
+        3: ("roleRef", "one", _message(_ROLE_REF)),
+    }
+)
+_ATTRIBUTES: Fields = {
+    number: (name, "one", _text)
+    for number, name in enumerate(
+        ("namespace", "verb", "group", "version", "resource", "subresource", "name"), 1
+    )
+}
+_OWN_ACCESS: Fields = {
+    1: ("resourceAttributes", "one", _message(_ATTRIBUTES)),
+    2: ("nonResourceAttributes", "one", _message({1: ("path", "one", _text), 2: ("verb", "one", _text)})),
+}
+_BOUND: Fields = {
+    1: ("kind", "one", _text),
+    2: ("apiVersion", "one", _text),
+    3: ("name", "one", _text),
+    4: ("uid", "one", _text),
+}
+_TOKEN: Fields = {
+    1: ("audiences", "many", _text),
+    3: ("boundObjectRef", "one", _message(_BOUND)),
+    4: ("expirationSeconds", "one", _whole),
+}
 _KINDS: dict[str, Reader] = {
+    "CertificateSigningRequest": _message(
+        {
+            1: ("metadata", "one", _META),
+            2: ("spec", "one", _message(_REQUEST)),
+            3: ("status", "one", _message(_REQUEST_STATUS)),
+        }
+    ),
+    "Role": _ROLE,
+    "ClusterRole": _ROLE,
+    "RoleBinding": _BINDING,
+    "ClusterRoleBinding": _BINDING,
+    "SelfSubjectAccessReview": _message({2: ("spec", "one", _message(_OWN_ACCESS))}),
+    "TokenRequest": _message({2: ("spec", "one", _message(_TOKEN))}),
     "Namespace": _message({1: ("metadata", "one", _META)}),
     "ConfigMap": _message(
         {

@@ -173,6 +173,8 @@ def _check_node_api(settings: KubeletSettings, findings: Findings) -> None:
         )
     if bool(settings.tls_cert_file) != bool(settings.tls_private_key_file):
         findings.invalid(("tlsCertFile",), settings.tls_cert_file, "goes together with tlsPrivateKeyFile")
+    if settings.tls_cert_file and settings.server_tls_bootstrap:
+        findings.forbidden(("serverTLSBootstrap",), "cannot be set while tlsCertFile names a certificate")
 
 
 _RESERVABLE = ("cpu", "memory", "ephemeral-storage", "pid")

@@ -30,6 +30,7 @@ def plan(root: Path, node: str = "here") -> AgentPlan:
         node_name=node,
         node_ips=("127.0.0.1",),
         upstream=Upstream.NONE,
+        cert_dir=root / "pki",
     )
 
 

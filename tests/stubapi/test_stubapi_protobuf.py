@@ -58,7 +58,22 @@ def test_delete_options_keep_their_grace_and_preconditions(grace: int) -> None:
     }
 
 
-@given(st.binary(max_size=60), st.sampled_from(["Namespace", "Secret", "ServiceAccount", "DeleteOptions"]))
+KINDS = ["Namespace", "Secret", "ServiceAccount", "DeleteOptions", "CertificateSigningRequest", "RoleBinding"]
+
+
+def test_a_verdict_on_a_certificate_is_read_with_its_times() -> None:
+    at = _field(1, 1767323045)
+    condition = _field(1, "Approved") + _field(6, "True") + _field(2, "r") + _field(4, at)
+    spec = _field(1, b"pem") + _field(7, "a.b/c") + _field(5, "client auth")
+    raw = _field(1, _field(1, "x")) + _field(2, spec) + _field(3, _field(1, condition))
+    found = read_protobuf(_envelope("CertificateSigningRequest", raw))
+    assert found["spec"] == {"request": "cGVt", "signerName": "a.b/c", "usages": ["client auth"]}
+    assert found["status"]["conditions"] == [
+        {"type": "Approved", "status": "True", "reason": "r", "lastUpdateTime": "2026-01-02T03:04:05Z"}
+    ]
+
+
+@given(st.binary(max_size=60), st.sampled_from(KINDS))
 def test_no_bytes_break_the_reader(raw: bytes, kind: str) -> None:
     outcome: Any
     for content in (raw, b"k8s\x00" + raw, _envelope(kind, raw)):
