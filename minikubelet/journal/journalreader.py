@@ -4,6 +4,7 @@ Nothing here repairs or writes. It may read while an agent writes, rotates and r
 """
 
 import gzip
+import os
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -15,12 +16,13 @@ import msgspec
 from minikubelet.journal.fileops import RealFileOps
 from minikubelet.journal.framing import hex_crc, last_mark_in
 from minikubelet.journal.journalfollow import follow
-from minikubelet.journal.segments import SUFFIX, first_of, is_segment, segment_names
+from minikubelet.journal.segments import LOCK_NAME, SUFFIX, first_of, is_segment, segment_names
 from minikubelet.journal.segmentscan import Ending, SegmentScan
 from minikubelet.ports.journalport import JournalError, Record, SegmentHeader, Snapshot
 
 EXPORT_SUFFIX = ".mkx"
 _BUFFER = 1 << 20
+_LOCKS = Path("/proc/locks")
 
 
 class SegmentView(msgspec.Struct, frozen=True):
@@ -59,6 +61,16 @@ class JournalReader:
             return [self.path / name for name in segment_names(RealFileOps().listing(self.path))]
         except OSError as error:
             raise JournalError(f"{self.path} cannot be read: {error.strerror}") from error
+
+    def in_use(self) -> bool:
+        """Whether an agent writes it now, as far as this machine lets one see; takes no lock."""
+        try:
+            lock = (self.path / LOCK_NAME).stat()
+            held = _LOCKS.read_text().splitlines()
+        except OSError:
+            return False
+        file = f"{os.major(lock.st_dev):02x}:{os.minor(lock.st_dev):02x}:{lock.st_ino}"
+        return any(" FLOCK " in line and file in line.split() for line in held)
 
     def headers(self) -> list[SegmentHeader]:
         """The readable heads of its parts, in order."""

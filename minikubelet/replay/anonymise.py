@@ -140,7 +140,7 @@ class Anonymiser:
 
     def _file(self, text: str) -> str:
         """`web.yaml#0 sha256:…`, `resourceVersion 42`, or a file."""
-        if text.startswith("resourceVersion ") or not text:
+        if text.startswith("resourceVersion ") or text.isdigit() or not text:
             return text
         found = _SHOWN_FILE.match(text)
         file, rest = (found["file"], found["rest"] or "") if found else (text, "")

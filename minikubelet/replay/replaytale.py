@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from minikubelet.core import events as e
 from minikubelet.core.commands import AnyCommand
 from minikubelet.core.events import AnyEvent
 from minikubelet.core.state import Slot
@@ -114,10 +115,24 @@ def load(reader: JournalReader, name: str) -> Tale:
             slots[slot] = None
         if not slot or any(fits(one, slot, nodes) for one in wanted):
             kept.append(_decoded(record.seq, record.at, record.kind, record.causes, record.body))
-    meant, container = resolve(name, slots, nodes)
+    try:
+        meant, container = resolve(name, slots, nodes)
+    except ReplayError as error:
+        raise with_broken(error, reader, name) from None
     entries = {e.seq: e for e in kept if getattr(e.body, "slot", meant) == meant}
     tale = Tale(meant, container, entries, first, last, next((s for s in state if s.key == meant), None))
     return msgspec.structs.replace(tale, container=_container(tale)) if container else tale
+
+
+def with_broken(error: ReplayError, reader: JournalReader, name: str) -> ReplayError:
+    """The error about a pod that does not occur, with the broken manifest that may be meant to make it."""
+    judged = [r for r in reader.records() if brief_of(r.body).kind == e.ManifestsJudged.__name__]
+    event = decode_event(judged[-1].body) if judged else None
+    if isinstance(event, e.ManifestsJudged):
+        for file, what in event.rejected:
+            if file.partition(".")[0].lower() in name.lower().split("/"):
+                return ReplayError(f"{file} makes no pod: {what}")
+    return error
 
 
 def _container(tale: Tale) -> str:

@@ -97,6 +97,8 @@ def _probed(event: e.ContainerProbed) -> str:
 
 def of_origin(origin: str) -> str:
     """Where a definition came from, with as much of a digest as tells it from others."""
+    if origin.isdigit():
+        return f"resourceVersion {origin}"
     return _DIGEST.sub(r"\1…", origin)
 
 
@@ -167,8 +169,10 @@ def of_status(status: PodStatus) -> str:
     """A status in brief: phase, readiness, and what each container does."""
     ready = any(one.type == "Ready" and one.status == "True" for one in status.conditions)
     states = [_container(s) for s in (*status.init_container_statuses, *status.container_statuses)]
-    reason = f" {status.reason}" if status.reason else ""
-    return f"{status.phase}{reason}, {'ready' if ready else 'not ready'}: {', '.join(states)}"
+    said = f": {status.message}" if status.message else ""
+    reason = f" ({status.reason}{said})" if status.reason else ""
+    told = f": {', '.join(states)}" if states else ""
+    return f"{status.phase}{reason}, {'ready' if ready else 'not ready'}{told}"
 
 
 def _container(status: ContainerStatus) -> str:
@@ -182,17 +186,17 @@ def _container(status: ContainerStatus) -> str:
 
 _REASONS = {
     c.Reason.POD_ADDED: "the pod was added",
-    c.Reason.POD_REPLACED: "another pod took its place",
+    c.Reason.POD_REPLACED: "another definition of the pod took its place",
     c.Reason.POD_REMOVED: "its source no longer holds the pod",
     c.Reason.POD_DELETED: "the pod was deleted at the API server",
     c.Reason.POD_FINISHED: "the pod has finished: its restart policy starts nothing again",
     c.Reason.POD_UNKNOWN: "no source knows this pod, it was only found on the runtime",
     c.Reason.POD_REFUSED: "the node does not take the pod",
     c.Reason.DEADLINE_EXCEEDED: "activeDeadlineSeconds has passed",
-    c.Reason.NEXT_IN_ORDER: "its turn had come: all that has to run before it does",
+    c.Reason.NEXT_IN_ORDER: "its turn had come: all that comes before it is done",
     c.Reason.CONTAINER_EXITED: "the container had exited and its restart policy starts it again",
     c.Reason.CONTAINER_CHANGED: "the container's definition changed",
-    c.Reason.CONTAINER_SUPERFLUOUS: "it is dead or no longer part of the pod's definition",
+    c.Reason.CONTAINER_SUPERFLUOUS: "the pod's definition no longer has it",
     c.Reason.UNHEALTHY: "the container had failed its startup or liveness probe",
     c.Reason.SANDBOX_GONE: "the sandbox it ran in is gone",
     c.Reason.SANDBOX_SUPERFLUOUS: "a newer sandbox has taken its place",
@@ -209,6 +213,13 @@ _REASONS = {
 def of_reason(reason: c.Reason) -> str:
     """Why a command was decided, as the clause behind `because`."""
     return _REASONS.get(reason) or _words(reason.value)
+
+
+def because(command: c.Command) -> str:
+    """Why this command was decided, as `of_reason`."""
+    if isinstance(command, c.RemoveContainer) and command.reason is c.Reason.CONTAINER_SUPERFLUOUS:
+        return "a newer one has taken its place"
+    return of_reason(command.reason)
 
 
 def otherwise(body: msgspec.Struct) -> str:

@@ -23,7 +23,7 @@ from minikubelet.replay.replayhistory import Step, open_journal
 from minikubelet.replay.replaypaint import say
 from minikubelet.replay.replaytale import journal_of
 from minikubelet.replay.replayverify import Verifier
-from minikubelet.replay.sentences import of_command, of_reason
+from minikubelet.replay.sentences import because, of_command
 from minikubelet.replay.shrinking import EMPTY, Goal, Run, Taken, rerun, smallest
 from minikubelet.replay.shrunktest import test_text
 from minikubelet.wire.records import (
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     written = result.steps if shown is None else _recorded(result, goal)
     header = msgspec.structs.replace(chosen.header, core=CORE_VERSION, schema=schema_hash())
     write(Selection(header, state, written), out)
-    told = "; ".join(f"{of_command(c)}, because {of_reason(c.reason)}" for c, _ in goal.decided)
+    told = "; ".join(f"{of_command(c)}, because {because(c)}" for c, _ in goal.decided)
     say(f"{len(steps):,} events shrunk to {len(kept):,}: {told or 'a decision that is made no more'}")
     say(f"{out}: {sum(1 + len(step.commands) for step in written):,} records")
     if options.pytest:

@@ -21,7 +21,7 @@ from minikubelet.replay.replayerrors import ReplayError
 from minikubelet.replay.replayhistory import brief_of
 from minikubelet.replay.replaymoments import Moment, clock, duration, parse_moment, span
 from minikubelet.replay.replaytale import first_state, nodes_of
-from minikubelet.replay.sentences import of_command, of_event, of_reason
+from minikubelet.replay.sentences import because, of_command, of_event
 from minikubelet.wire.records import UnknownRecord, decode_command, decode_event
 
 
@@ -176,7 +176,7 @@ def sentence_of(body: c.AnyCommand | e.AnyEvent, at: int) -> str:
         return f"wait until {clock(body.at)} ({span(body.at - at)})"
     if isinstance(body, c.PublishStatus):
         return of_command(body)
-    return f"{of_command(body)}, because {of_reason(body.reason)}"
+    return f"{of_command(body)}, because {because(body)}"
 
 
 def nothing(found: Overview, wanted: Filter) -> str:

@@ -5,7 +5,7 @@ Belongs here: matching. May not be here: causes or sentences.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from minikubelet.core import commands as c
@@ -20,6 +20,9 @@ _RUNTIME = (
     c.StartSandbox, c.StopSandbox, c.RemoveSandbox, c.StartContainer, c.StopContainer, c.CleanUpPod,
     c.CreateMirror, c.DeleteMirror, c.DeleteApiPod,
 )  # fmt: skip
+
+_ENDS = ("DeadlineExceeded", "Evicted", "Terminated", "NodeShutdown")
+"""reasons of a failed pod that ran"""
 
 
 def _of(*kinds: type) -> Match:
@@ -45,11 +48,26 @@ def _back_off(entry: Entry, before: Before) -> bool:
     return any("BackOff" in reason and known.get(name) != reason for name, reason in now.items())
 
 
-def _refusal(entry: Entry, _: Before) -> bool:
+def _refusal(entry: Entry, before: Before) -> bool:
     event = entry.event
     if isinstance(event, e.ManifestsJudged):
         return bool(event.rejected)
-    return isinstance(event, e.ContainerStartFailed | e.SandboxStartFailed | e.CommandFailed)
+    failed = isinstance(event, e.ContainerStartFailed | e.SandboxStartFailed | e.CommandFailed)
+    return failed or _refused(entry, before)
+
+
+def _refused(entry: Entry, before: Before) -> bool:
+    """Whether the node does not take the pod, which its status tells."""
+    command = entry.command
+    if not isinstance(command, c.PublishStatus) or command.status.phase != "Failed":
+        return False
+    reason = command.status.reason
+    known = before.reason if before is not None else ""
+    return bool(reason) and reason != known and reason not in _ENDS
+
+
+def _anything(entry: Entry, before: Before) -> bool:
+    return isinstance(entry.body, _RUNTIME) or _refused(entry, before)
 
 
 def _eviction(entry: Entry, _: Before) -> bool:
@@ -82,7 +100,7 @@ ACTIONS: Final[dict[str, Match]] = {
     "status": _of(c.PublishStatus),
     "probe": _of(e.ContainerProbed),
     "ready": _readiness,
-    "anything": _of(*_RUNTIME),
+    "anything": _anything,
 }
 SYNONYMS: Final = {
     "backoff": "back-off",
@@ -97,12 +115,15 @@ SYNONYMS: Final = {
 }
 
 
-def matching(entries: Iterable[Entry], action: str, container: str) -> list[tuple[Entry, Before]]:
+def matching(entries: Sequence[Entry], action: str, container: str) -> list[tuple[Entry, Before]]:
     """The entries that an action means, each with the status that was published before it."""
     match = ACTIONS[action]
     published: dict[str, PodStatus] = {}
+    files = {x.event.origin.partition("#")[0] for x in entries if isinstance(x.event, e.PodSet)}
     found = []
     for entry in entries:
+        if isinstance(entry.event, e.ManifestsJudged) and not _of_files(entry.event, files):
+            continue
         before = published.get(entry.uid)
         about = not container or entry.container == container or _tells_of(entry, before, container)
         if about and match(entry, before):
@@ -110,6 +131,11 @@ def matching(entries: Iterable[Entry], action: str, container: str) -> list[tupl
         if isinstance(entry.command, c.PublishStatus):
             published[entry.uid] = entry.command.status
     return found
+
+
+def _of_files(judged: e.ManifestsJudged, files: set[str]) -> bool:
+    """Whether one of these files is broken, in so far as it is known from which the pod comes."""
+    return not files or any(file in files for file, _ in judged.rejected)
 
 
 def _tells_of(entry: Entry, before: Before, container: str) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from minikubelet.core import commands as c
 from minikubelet.core import events as e
 from minikubelet.replay.podnaming import choose
 from minikubelet.replay.replayerrors import NEGATIVE, OK, ReplayError, command
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     found = matching(entries, action, tale.container)
     tell_damage(reader)
     by_kind = options.action is not None or bool(tale.container)
-    chosen = found if options.all else last_of_each(found, by_kind=by_kind)
+    chosen = found if options.all else _whole(tale, last_of_each(found, by_kind=by_kind))
     if options.output == "json":
         say_json([answer(tale, entry, before, action) for entry, before in chosen])
     elif not found:
@@ -93,12 +94,32 @@ def answer(tale: Tale, target: Entry, before: Before, action: str) -> Answer:
 
 
 def last_of_each(found: Iterable[Told], *, by_kind: bool) -> list[Told]:
-    """The last in each generation, or of each kind and container in it."""
+    """The last in each generation, or of each kind and container in it.
+
+    What befell the pod itself comes before what befell its mirror.
+    """
     last: dict[tuple[str, ...], Told] = {}
     for entry, before in found:
         kind = (type(entry.body).__name__, entry.container) if by_kind else ()
-        last[(entry.uid, *kind)] = (entry, before)
+        known = last.get((entry.uid, *kind))
+        if known is None or _of_mirror(known[0]) or not _of_mirror(entry):
+            last[(entry.uid, *kind)] = (entry, before)
     return sorted(last.values(), key=lambda pair: pair[0].seq)
+
+
+def _of_mirror(entry: Entry) -> bool:
+    return isinstance(entry.command, c.CreateMirror | c.DeleteMirror)
+
+
+def _whole(tale: Tale, chosen: list[Told]) -> list[Told]:
+    """Without the decisions that are part of the chain of a later one of the same pod."""
+    kept: list[Told] = []
+    told: set[tuple[str, int]] = set()
+    for entry, before in reversed(chosen):
+        if (entry.uid, entry.seq) not in told:
+            kept.append((entry, before))
+            told |= {(entry.uid, one.seq) for one in Chain(tale, entry).entries}
+    return kept[::-1]
 
 
 def generation_line(tale: Tale, uid: str) -> str:

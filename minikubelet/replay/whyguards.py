@@ -32,7 +32,7 @@ from minikubelet.core.state import (
 from minikubelet.model.ids import Source
 from minikubelet.model.pod import ProbeKind
 from minikubelet.replay.replaymoments import clock, span
-from minikubelet.replay.sentences import of_reason, short
+from minikubelet.replay.sentences import of_origin, of_reason, short
 
 _FROM = {Source.FILE: "the manifest folder", Source.API: "the API server", None: "no known source"}
 
@@ -169,8 +169,8 @@ def of_ready(scene: Scene, gen: Generation, names: list[str]) -> Iterator[str]:
     unready = [s.name for s in status.container_statuses if not s.ready and s.name in names]
     for condition in status.conditions:
         if condition.status != "True":
-            said = f": {condition.reason} {condition.message}".rstrip() if condition.reason else ""
-            yield f"condition {condition.type} is {condition.status}{said}"
+            said = ": ".join(text for text in (condition.reason, condition.message) if text)
+            yield f"condition {condition.type} is {condition.status}{f' ({said})' if said else ''}"
     idle = [name for name in unready if not record_of(gen, name).running]
     if idle or gen.stage is not Stage.ACTIVE:
         yield from of_start(scene, gen, idle)
@@ -198,7 +198,7 @@ def of_deletion(scene: Scene, gen: Generation) -> Iterator[str]:
     """What keeps a pod on the node."""
     yield from of_node(scene)
     if gen.offered and (gen.ending is None or not gen.ending.remove):
-        origin = f" ({gen.origin})" if gen.origin else ""
+        origin = f" ({of_origin(gen.origin)})" if gen.origin else ""
         yield f"{_FROM[gen.source]} still holds it{origin}"
         return
     if gen.ending is None:

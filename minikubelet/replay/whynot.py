@@ -6,16 +6,17 @@ Belongs here: finding the state and telling its guards. May not be here: the gua
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from minikubelet.core.state import Generation, Life, Slot, init_containers, main_containers, record_of
 from minikubelet.replay.podnaming import choose, resolve
-from minikubelet.replay.replayerrors import NEGATIVE, OK, command
-from minikubelet.replay.replaymoments import clock, parse_moment
+from minikubelet.replay.replayerrors import NEGATIVE, OK, ReplayError, command
+from minikubelet.replay.replaymoments import clock, parse_moment, span
 from minikubelet.replay.replaypaint import say, say_json
-from minikubelet.replay.replaytale import journal_of, nodes_of
+from minikubelet.replay.replaytale import journal_of, nodes_of, with_broken
 from minikubelet.replay.sentences import short
 from minikubelet.replay.standing import Stand, stand_at
 from minikubelet.replay.whyguards import Scene, of_deletion, of_ready, of_start
@@ -39,13 +40,19 @@ def run(options: argparse.Namespace) -> int:
     """Tell the guards; 0 where something holds it back, 1 where nothing does."""
     reader = journal_of(options)
     stand = stand_at(reader, parse_moment(options.at) if options.at else None)
-    name, container = resolve(options.pod, stand.seen, nodes_of(reader))
+    last = stand.at
+    if not options.at and reader.in_use():
+        stand.at = max(last, time.time_ns() // 1000)
+    try:
+        name, container = resolve(options.pod, stand.seen, nodes_of(reader))
+    except ReplayError as error:
+        raise with_broken(error, reader, options.pod) from None
     slot = next((s for key, s in stand.reducer.slots.items() if key == name), None)
     found = list(_held(slot, stand, container, options.action)) if slot is not None else []
     if options.output == "json":
         say_json(found)
     else:
-        _tell(name, stand, found)
+        _tell(name, _moment(stand, last, asked=bool(options.at)), found)
     if not found:
         return OK if options.action != "delete" else NEGATIVE
     return OK if any(one.guards for one in found) else NEGATIVE
@@ -59,8 +66,17 @@ def _held(slot: Slot, stand: Stand, container: str, action: str) -> Iterator[Hel
         yield Held(slot.key, gen.uid, container, gen.stage.value, action, stand.seq, stand.at, guards)
 
 
-def _tell(name: str, stand: Stand, found: Iterable[Held]) -> None:
-    say(f"{name} at seq {stand.seq}, {clock(stand.at)} UTC")
+def _moment(stand: Stand, last: int, *, asked: bool) -> str:
+    """Which moment the answer is for: the one asked for, now, or the end of a journal that nobody writes."""
+    if stand.at > last and not asked:
+        since = f"{span(stand.at - last)} after the journal's last event, seq {stand.seq}"
+        return f"now, {clock(stand.at)} UTC, {since}"
+    end = "" if asked else ", the journal's end"
+    return f"at seq {stand.seq}, {clock(stand.at)} UTC{end}"
+
+
+def _tell(name: str, moment: str, found: Iterable[Held]) -> None:
+    say(f"{name} {moment}")
     if not found:
         say("  nothing is known of it at that moment: no source holds it and nothing of it is on the node")
     for one in found:

@@ -16,11 +16,12 @@ from minikubelet.model.status import PodStatus
 from minikubelet.replay.fielddiff import changes, spell_change
 from minikubelet.replay.replaymoments import clock, span
 from minikubelet.replay.replaytale import Entry, Tale
-from minikubelet.replay.sentences import of_command, of_event, of_origin, of_reason, short
+from minikubelet.replay.sentences import because, of_command, of_event, of_origin, of_reason, short
 from minikubelet.replay.whychains import Chain, definition_before
 
 _UNTOLD = ("metadata.uid", 'metadata.annotations."kubernetes.io/config')
 _MOST_FIELDS = 8
+_AGAIN = (c.Reason.CONTAINER_EXITED, c.Reason.RETRY)
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -43,6 +44,7 @@ def steps(tale: Tale, chain: Chain, before: PodStatus | None) -> Iterator[Step]:
     """The steps of a chain, oldest first; `before` is the status shown before the decision it leads to."""
     for seq in chain.missing:
         yield Step(seq, text=told_by_snapshot(tale, seq) or "is older than this journal")
+    held_back = set(_back_offs(chain))
     for entry in chain.entries:
         causes = entry.causes or tuple(one.seq for one in chain.causes_of(entry))
         changed = details(tale, entry, before if entry is chain.target else None)
@@ -52,22 +54,34 @@ def steps(tale: Tale, chain: Chain, before: PodStatus | None) -> Iterator[Step]:
             time=clock(entry.at).replace(" ", "T") + "Z",
             type="event" if entry.command is None else "decision",
             kind=type(entry.body).__name__,
-            text=sentence(entry),
+            text=sentence(entry, back_off=entry.seq in held_back),
             causes=causes,
             changed=changed,
         )
 
 
-def sentence(entry: Entry) -> str:
-    """What an entry tells, with the reason of a decision."""
+def _back_offs(chain: Chain) -> Iterator[int]:
+    """The seqs of the waits at whose ends something was started again that had failed or ended."""
+    known = {entry.seq: entry for entry in chain.entries}
+    for entry in chain.entries:
+        again = entry.command is not None and entry.command.reason in _AGAIN
+        for cause in entry.causes if again else ():
+            timer = known.get(cause)
+            if timer is not None and isinstance(timer.event, e.TimerFired):
+                yield from (wait.seq for wait in chain.causes_of(timer))
+
+
+def sentence(entry: Entry, *, back_off: bool = False) -> str:
+    """What an entry tells, with the reason of a decision; `back_off`: that is what a wait is for."""
     if entry.command is None:
         return of_event(entry.event) if entry.event is not None else ""
     text = of_command(entry.command)
     if isinstance(entry.command, c.WakeAt):
-        return f"wait until {clock(entry.command.at)} ({span(entry.command.at - entry.at)})"
+        wait = "back off" if back_off else "wait"
+        return f"{wait} until {clock(entry.command.at)} ({span(entry.command.at - entry.at)})"
     if isinstance(entry.command, c.PublishStatus):
         return text
-    return f"{text}, because {of_reason(entry.command.reason)}"
+    return f"{text}, because {because(entry.command)}"
 
 
 def details(tale: Tale, entry: Entry, before: PodStatus | None) -> list[str]:

@@ -1,15 +1,19 @@
 """Why goes back to what began it, and why-not names every guard that holds something back."""
 
+import fcntl
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from minikubelet.core.behaviours import TODAY
+from minikubelet.core.events import MirrorGone
 from minikubelet.model.ids import Source
 from tests.replay.history_scripts import SCRIPTS
 from tests.replay.replay_world import JOB, Ran, run_command, shop
+from tests.replay.scripted_pods import slot_of
 from tests.replay.scripted_world import World
 
 Capture = pytest.CaptureFixture[str]
@@ -49,7 +53,7 @@ def test_every_generation_is_told_with_its_uid_and_what_the_edit_changed(
 @pytest.mark.parametrize(
     ("action", "said"),
     [
-        ("kill", "stop container side (grace 5s), because another pod took its place"),
+        ("kill", "stop container side (grace 5s), because another definition of the pod took its place"),
         ("back-off", "app waiting CrashLoopBackOff"),
         ("refusal", "container app could not be started: ErrImagePull"),
         ("mirror", "create the mirror pod, because a static pod has to have a mirror pod"),
@@ -179,6 +183,62 @@ def test_unreadiness_names_the_probe_and_what_it_said(tmp_path: Path, capsys: Ca
     assert "container app: its startup probe has not passed yet" in ran.out
 
 
+def test_a_broken_manifest_is_told_where_its_pod_is_asked_for(tmp_path: Path, capsys: Capture) -> None:
+    world = World()
+    world.start(rejected=(("lost.yaml", "line 6: spec.containers[0].image: Required value"),))
+    world.manifest(PLAIN, file="a.yaml")
+    for words in (("why", "lost"), ("why-not", "lost/main", "start")):
+        ran = ask(capsys, tmp_path, world, *words)
+        assert ran.code == 2
+        assert "lost.yaml makes no pod: line 6: spec.containers[0].image: Required value" in ran.err
+    assert "lost.yaml" not in ask(capsys, tmp_path, world, "why", "a", "refusal").out
+    assert "lost.yaml" not in ask(capsys, tmp_path, world, "why", "b").err
+
+
+def test_a_chain_that_is_part_of_another_is_told_once(tmp_path: Path, capsys: Capture) -> None:
+    world = World()
+    world.start()
+    pod = world.manifest(PLAIN, source=Source.API)
+    world.delete(pod, grace=5)
+    last = chains(capsys, tmp_path, world, "why", "a-node-a", "delete")
+    assert [chain["steps"][-1]["kind"] for chain in last] == ["DeleteApiPod"]
+    everything = chains(capsys, tmp_path, world, "why", "a-node-a", "delete", "--all")
+    assert [chain["steps"][-1]["kind"] for chain in everything] == [
+        "RemoveSandbox", "CleanUpPod", "DeleteApiPod",
+    ]  # fmt: skip
+
+
+def test_a_wait_before_a_restart_is_a_back_off_and_another_is_not(tmp_path: Path, capsys: Capture) -> None:
+    assert "→ back off until " in ask(capsys, tmp_path, shop(), "why", "web/app", "restart").out
+    world = World()
+    world.start()
+    slot = world.reducer.slots[slot_of(world.manifest(PLAIN))]
+    assert slot.mirror is not None
+    world.tell(MirrorGone(slot=slot.key, uid=slot.mirror.uid))
+    world.work()
+    world.pass_time(2)
+    told = ask(capsys, tmp_path, world, "why", "a", "mirror").out
+    assert ("→ wait until " in told, "back off" in told) == (True, False)
+
+
+def test_a_journal_that_an_agent_writes_is_asked_about_now(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = shop()
+    ended = ask(capsys, tmp_path, world, "why-not", "web/app", "restart").out
+    assert "the journal's end" in ended.splitlines()[0]
+    now = world.at + 7_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: now * 1000)
+    with (tmp_path / "journal" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        told = ask(capsys, tmp_path, world, "why-not", "web/app", "restart").out
+        assert "now, 2026-05-28" in told.splitlines()[0]
+        assert "back-off ends in 1" in told
+        asked = ask(capsys, tmp_path, world, "why-not", "web/app", "restart", "--at", "119").out
+        assert asked.splitlines()[1:] == ended.splitlines()[1:]
+    assert ask(capsys, tmp_path, world, "why-not", "web/app", "restart").out == ended
+
+
 def test_a_job_that_has_finished_is_not_started_again(tmp_path: Path, capsys: Capture) -> None:
     ran = ask(capsys, tmp_path, shop(), "why-not", "job/work", "restart")
     assert "restartPolicy OnFailure starts nothing of it again" in ran.out
@@ -195,7 +255,7 @@ def test_what_runs_is_ready_and_nothing_holds_it_back(tmp_path: Path, capsys: Ca
 
 def test_the_causes_of_unreadiness_name_condition_and_container(tmp_path: Path, capsys: Capture) -> None:
     ran = ask(capsys, tmp_path, shop(), "why-not", "web", "ready")
-    assert "condition Ready is False: ContainersNotReady" in ran.out
+    assert "condition Ready is False (ContainersNotReady: containers with unready status: [app" in ran.out
     assert "container app: back-off ends in" in ran.out
 
 
