@@ -9,6 +9,7 @@ refused pod looks (`project`).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -20,7 +21,8 @@ from minikubelet.core.demand import demand_of, huge_pages_of
 from minikubelet.core.draft import Draft
 from minikubelet.core.nodefacts import Demand, HostPort, NodeFacts, Refusal, Usage
 from minikubelet.core.nodematch import fits_labels, untolerated, wants_labels
-from minikubelet.core.state import Generation, Slot, Stage
+from minikubelet.core.preemption import is_critical
+from minikubelet.core.state import Generation, Moment, Slot, Stage
 from minikubelet.core.sysctls import forbidden_sysctl
 from minikubelet.model.ids import Source
 from minikubelet.model.pod import Pod
@@ -40,11 +42,25 @@ def admit(slot: Slot, gen: Generation, pod: Pod, node: NodeFacts, draft: Draft) 
         draft.wake_by(gen.born_at + LABELS_GRACE)
         return gen
     used = node.used.minus(slot.counted).plus(taken_by(slot))
-    refusal = next(_refusals(pod, gen.source, demand, node, used), None)
+    lacks = tuple(_insufficient(demand, pod, node, used))
+    room = _no_room(lacks[0]) if lacks else None
+    preempts = Behaviour.PREEMPTION in node.behaviours and is_critical(gen)
+    refusal = _unfit(pod, node)
+    if refusal is None and not preempts:
+        refusal = room
     if refusal is None:
-        return replace(gen, admitted=demand)
-    ending = lifecycle.new_ending(gen, Reason.POD_REFUSED, draft.now, remove=False)
-    return replace(gen, refused=refusal, ending=ending, stage=Stage.FINISHED)
+        refusal = next(_predicates(pod, gen.source, demand, node, used), None)
+    if refusal is not None:
+        return refuse(gen, refusal, draft.now)
+    if room is None:
+        return replace(gen, admitted=demand, lacking=())
+    return replace(gen, lacking=tuple([(lack.name, lack.wanted - lack.left) for lack in lacks]))
+
+
+def refuse(gen: Generation, refusal: Refusal, now: Moment) -> Generation:
+    """The node does not take the pod."""
+    ending = lifecycle.new_ending(gen, Reason.POD_REFUSED, now, remove=False)
+    return replace(gen, refused=refusal, ending=ending, stage=Stage.FINISHED, lacking=())
 
 
 def awaits_labels(gen: Generation, node: NodeFacts, at: int) -> bool:
@@ -69,28 +85,44 @@ def taken_by(slot: Slot) -> tuple[Demand, ...]:
     )
 
 
-def _refusals(
-    pod: Pod, source: Source | None, demand: Demand, node: NodeFacts, used: Usage
-) -> Iterator[Refusal]:
-    """All that speaks against a pod, what counts first first."""
+class _Lack(NamedTuple):
+    """A resource of which the node has too little: what is wanted, what others take, and what there is."""
+
+    name: str
+    wanted: int
+    taken: int
+    capacity: int
+
+    @property
+    def left(self) -> int:
+        """What others leave."""
+        return max(0, self.capacity - self.taken)
+
+
+def _unfit(pod: Pod, node: NodeFacts) -> Refusal | None:
+    """What speaks against a pod whatever room there is."""
     sysctl = forbidden_sysctl(pod, node.sysctls) if node.sysctls else None
     if sysctl is not None:
-        yield Refusal("SysctlForbidden", sysctl)
+        return Refusal("SysctlForbidden", sysctl)
     if pod.metadata.labels.get("kubernetes.io/os", "linux") != "linux":
-        yield Refusal(
+        return Refusal(
             "PodOSSelectorNodeLabelDoesNotMatch",
             "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label",
         )
     if pod.spec.os is not None and pod.spec.os.name != "linux":
-        yield Refusal("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS")
+        return Refusal("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS")
     if _adds_groups(node) and _wants_strict_groups(pod):
-        yield Refusal(
+        return Refusal(
             "SupplementalGroupsPolicyNotSupported",
             "SupplementalGroupsPolicy=Strict is not supported in this node",
         )
-    yield from _insufficient(demand, node, used)
-    for name, wanted in huge_pages_of(pod) if node.huge_pages else ():
-        yield _lacking(name, wanted, 0, 0)
+    return None
+
+
+def _predicates(
+    pod: Pod, source: Source | None, demand: Demand, node: NodeFacts, used: Usage
+) -> Iterator[Refusal]:
+    """What speaks against a pod beside room, what counts first first."""
     if not fits_labels(pod, node.name, dict(node.labels)):
         yield _predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
     if any(_clash(port, other) for port in demand.ports for other in used.ports):
@@ -109,21 +141,20 @@ def _wants_strict_groups(pod: Pod) -> bool:
     return context is not None and context.supplemental_groups_policy == "Strict"
 
 
-def _insufficient(demand: Demand, node: NodeFacts, used: Usage) -> Iterator[Refusal]:
+def _insufficient(demand: Demand, pod: Pod, node: NodeFacts, used: Usage) -> Iterator[_Lack]:
     table = (
-        ("pods", 1, used.pods, node.max_pods),
-        ("cpu", demand.cpu, used.cpu, node.allocatable_cpu),
-        ("memory", demand.memory, used.memory, node.allocatable_memory),
-        ("ephemeral-storage", demand.storage, used.storage, node.allocatable_storage),
+        _Lack("pods", 1, used.pods, node.max_pods),
+        _Lack("cpu", demand.cpu, used.cpu, node.allocatable_cpu),
+        _Lack("memory", demand.memory, used.memory, node.allocatable_memory),
+        _Lack("ephemeral-storage", demand.storage, used.storage, node.allocatable_storage),
     )
-    for name, wanted, taken, capacity in table:
-        if capacity > 0 and wanted > max(0, capacity - taken):
-            yield _lacking(name, wanted, taken, capacity)
+    yield from (lack for lack in table if lack.capacity > 0 and lack.wanted > lack.left)
+    yield from (_Lack(name, wanted, 0, 0) for name, wanted in huge_pages_of(pod) if node.huge_pages)
 
 
-def _lacking(name: str, wanted: int, taken: int, capacity: int) -> Refusal:
-    counts = f"requested: {wanted}, used: {taken}, capacity: {capacity}"
-    return Refusal(f"OutOf{name}", f"Node didn't have enough resource: {name}, {counts}")
+def _no_room(lack: _Lack) -> Refusal:
+    counts = f"requested: {lack.wanted}, used: {lack.taken}, capacity: {lack.capacity}"
+    return Refusal(f"OutOf{lack.name}", f"Node didn't have enough resource: {lack.name}, {counts}")
 
 
 def _predicate(name: str, why: str) -> Refusal:

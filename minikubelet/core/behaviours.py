@@ -22,6 +22,9 @@ class Behaviour(IntEnum):
     STRICT_GROUPS_REFUSED = 2
     """On Docker, which adds the groups that an image gives its user, a pod that wants those of its definition
     alone is refused: it ran with the image's (upstream: pkg/kubelet/lifecycle/predicate.go)."""
+    PREEMPTION = 3
+    """Other pods end for a critical one that has no room: it was refused as any other
+    (upstream: pkg/kubelet/preemption/preemption.go)."""
 
 
 Behaviours = tuple[Behaviour, ...]

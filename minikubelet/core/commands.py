@@ -26,6 +26,7 @@ class Reason(Enum):
     POD_FINISHED = "PodFinished"
     POD_UNKNOWN = "PodUnknown"
     POD_REFUSED = "PodRefused"
+    POD_PREEMPTED = "PodPreempted"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     NEXT_IN_ORDER = "NextInOrder"
     CONTAINER_EXITED = "ContainerExited"

@@ -2,86 +2,57 @@
 
 Belongs here: facts as they arrive, redacted, with nothing decided. May not be here: anything a reducer
 could work out itself. `kind` names the event in the journal and `v` its form; fields are only ever added
-with a default, and a changed meaning gets a new `v` and an upcaster in `wire`.
-Times are microseconds since the epoch.
+with a default, and a changed meaning gets a new `v` and an upcaster in `wire`. What concerns the whole node
+is in `nodeevents`. Times are microseconds since the epoch.
 """
 
 from __future__ import annotations
 
-import msgspec
-
-from minikubelet.core.behaviours import Behaviours
-from minikubelet.core.nodefacts import Pairs, Taint
+from minikubelet.core.eventbase import Event
+from minikubelet.core.nodeevents import (
+    AgentStarted,
+    ManifestsJudged,
+    NodeSeen,
+    RuntimeListed,
+    SourceSynced,
+)
+from minikubelet.core.nodefacts import Pairs
 from minikubelet.model.ids import PodUid, SlotKey, Source
 from minikubelet.model.observed import ObservedPod
 from minikubelet.model.pod import Pod, ProbeKind
 
-
-class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", kw_only=True):
-    """Base of all events."""
-
-    v: int = 1
-
-
-# ── of the node: they concern every pod ──
-
-
-class AgentStarted(Event, tag=True, frozen=True, kw_only=True):
-    """A life of the agent began: commands that were under way will not be answered any more.
-
-    `sources` are those configured now; `has_api` tells whether anything can be reported. What the node can
-    take is in pods, thousandths of a core and bytes, 0 where not known; `labels` are those it gives itself.
-    `huge_pages` are the sizes that the kernel has (`hugepages-2Mi`), of which pods are given none; `sysctls`
-    those that pods may set, patterns ending in `*` among them. Where either is empty, nobody looked.
-    `behaviours` are those that this life is decided by.
-    """
-
-    node: str
-    boot: str
-    sources: tuple[Source, ...]
-    has_api: bool
-    runtime: str = ""
-    node_ips: tuple[str, ...] = ()
-    static_namespace: str = "kube-system"
-    max_pods: int = 0
-    allocatable_cpu: int = 0
-    allocatable_memory: int = 0
-    allocatable_storage: int = 0
-    labels: Pairs = ()
-    huge_pages: tuple[str, ...] = ()
-    sysctls: tuple[str, ...] = ()
-    behaviours: Behaviours = ()
-
-
-class NodeSeen(Event, tag=True, frozen=True, kw_only=True):
-    """The API server's Node object has these labels and taints, in the order of their names."""
-
-    labels: Pairs = ()
-    taints: tuple[Taint, ...] = ()
-
-
-class SourceSynced(Event, tag=True, frozen=True, kw_only=True):
-    """A source has given its first full list in this life; `present` are the uids it holds."""
-
-    source: Source
-    present: tuple[PodUid, ...] = ()
-
-
-class RuntimeListed(Event, tag=True, frozen=True, kw_only=True):
-    """The runtime was listed in full for the first time in this life; the observations came before."""
-
-    pods: int = 0
-
-
-class ManifestsJudged(Event, tag=True, frozen=True, kw_only=True):
-    """The verdicts over the manifest folder changed.
-
-    `rejected` are (file, what is wrong, with line and field path). While there are any, a pod whose file
-    is not known cannot be told from a pod whose file is broken.
-    """
-
-    rejected: tuple[tuple[str, str], ...] = ()
-    accepted: int = 0
+__all__ = [
+    "AgentStarted",
+    "AnyEvent",
+    "CommandFailed",
+    "ContainerProbed",
+    "ContainerRemoved",
+    "ContainerStartFailed",
+    "ContainerStarted",
+    "ContainerStopped",
+    "Event",
+    "ManifestsJudged",
+    "MirrorEvent",
+    "MirrorGone",
+    "MirrorSeen",
+    "NodeEvent",
+    "NodeSeen",
+    "PodCleanedUp",
+    "PodObserved",
+    "PodResult",
+    "PodSet",
+    "PodWithdrawn",
+    "ResultEvent",
+    "RuntimeListed",
+    "SandboxRemoved",
+    "SandboxStartFailed",
+    "SandboxStarted",
+    "SandboxStopped",
+    "SlotEvent",
+    "SourceSynced",
+    "SpecEvent",
+    "TimerFired",
+]
 
 
 # ── of a pod's definition ──

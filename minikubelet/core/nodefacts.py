@@ -9,9 +9,11 @@ from __future__ import annotations
 import msgspec
 
 from minikubelet.core.behaviours import Behaviours
-from minikubelet.model.ids import Source
+from minikubelet.model.ids import SlotKey, Source
 
 Pairs = tuple[tuple[str, str], ...]
+Amounts = tuple[tuple[str, int], ...]
+"""So much by name: of a resource, a volume, a container."""
 
 
 class Taint(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -79,13 +81,24 @@ class Refusal(msgspec.Struct, frozen=True):
     message: str
 
 
+class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the status says of a pod that the node has ended itself, once nothing of it runs any more.
+
+    `disruption` is the message of its condition DisruptionTarget; empty: it has none.
+    """
+
+    reason: str
+    message: str
+    disruption: str = ""
+
+
 class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     """What holds for the whole node in this life of the agent.
 
     `max_pods` 0: nothing is known of what the node can take, so that every pod is taken; an allocatable of 0
     is not known. `labels` are those that the node gives itself, or what the API server told last. `used` is
     what the admitted pods of all slots take. `huge_pages`, `sysctls` and `behaviours` are as AgentStarted
-    tells them.
+    tells them. `crowded` are the slots of critical pods that wait for room.
     """
 
     name: str = ""
@@ -107,6 +120,7 @@ class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     huge_pages: tuple[str, ...] = ()
     sysctls: tuple[str, ...] = ()
     used: Usage = Usage()
+    crowded: tuple[SlotKey, ...] = ()
     behaviours: Behaviours = ()
 
     @property

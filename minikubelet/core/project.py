@@ -98,6 +98,8 @@ def _verdict(
         return PodPhase(told.phase), told.reason, told.message
     if gen.alive:
         return _phase(mains, incomplete), "", ""
+    if gen.evicted is not None:
+        return PodPhase.FAILED, gen.evicted.reason, gen.evicted.message
     if gen.ending.reason is Reason.DEADLINE_EXCEEDED:
         return PodPhase.FAILED, "DeadlineExceeded", DEADLINE_MESSAGE
     return _last_phase(mains), "", ""
@@ -157,13 +159,16 @@ def _conditions(
     once = [c.name for c in init_containers(gen) if not is_sidecar(c)]
     containers = _containers_ready(phase, [s.name for s in statuses if not s.ready and s.name not in once])
     sandboxed = gen.sandbox is not None and gen.sandbox.ready
-    found = (
+    found: tuple[tuple[str, Holds], ...] = (
         ("PodReadyToStartContainers", HOLDS if sandboxed else HOLDS_NOT),
         ("Initialized", _initialized(phase, incomplete)),
         ("Ready", _gates(gen, containers)),
         ("ContainersReady", containers),
         ("PodScheduled", HOLDS),
     )
+    if gen.evicted is not None and gen.evicted.disruption and phase is PodPhase.FAILED:
+        ended = Holds(holds=True, reason="TerminationByKubelet", message=gen.evicted.disruption)
+        found = (*found, ("DisruptionTarget", ended))
     told = {c.type: c for c in gen.published.conditions} if gen.published else {}
     return tuple([_condition(told.get(kind), kind, holds, now) for kind, holds in found])
 

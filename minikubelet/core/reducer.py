@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from minikubelet.core.admission import taken_by
-from minikubelet.core.commands import Decision
+from minikubelet.core.admission import refuse, taken_by
+from minikubelet.core.commands import Decision, Reason
 from minikubelet.core.events import (
     AgentStarted,
     AnyEvent,
@@ -23,8 +23,11 @@ from minikubelet.core.events import (
     SlotEvent,
     SourceSynced,
 )
+from minikubelet.core.eviction import PREEMPTED, evict
 from minikubelet.core.nodefacts import NodeFacts
-from minikubelet.core.state import Moment, Slot
+from minikubelet.core.plan import plan
+from minikubelet.core.preemption import no_victims, victims, waits_for_room
+from minikubelet.core.state import Generation, Moment, Slot
 from minikubelet.core.step import step, step_node, step_slot_for_node
 from minikubelet.model.ids import SlotKey
 
@@ -51,9 +54,8 @@ class Reducer:
         """Take the event of this seq and time (µs) in, and return what was decided, in order."""
         self.seq = seq
         now = Moment(seq, at)
-        if isinstance(event, _OF_NODE):
-            return self._node(event, now)
-        return self._slot(event, now)
+        decisions = self._node(event, now) if isinstance(event, _OF_NODE) else self._slot(event, now)
+        return [*decisions, *self._make_room(now)] if self.node.crowded else decisions
 
     def snapshot(self) -> Snapshot:
         """The state as one value; slots in the order of their names."""
@@ -75,9 +77,39 @@ class Reducer:
         self._keep(slot)
         return decisions
 
+    def _make_room(self, now: Moment) -> list[Decision]:
+        """Let critical pods without room have it: others end for them, or have ended since."""
+        decisions: list[Decision] = []
+        for key in self.node.crowded if self.node.listed else ():
+            decisions += self._plan(key, now)
+            for gen in self.slots[key].generations:
+                if gen.lacking and gen.ending is None:
+                    decisions += self._make_room_for(gen, now)
+                    decisions += self._plan(key, now)
+        return decisions
+
+    def _make_room_for(self, waiting: Generation, now: Moment) -> list[Decision]:
+        every = [self.slots[key] for key in sorted(self.slots)]
+        chosen = victims(waiting, every)
+        if chosen is None:
+            refused = refuse(waiting, no_victims(waiting, every), now)
+            self._keep(self.slots[waiting.slot].put(refused))
+            return []
+        decisions: list[Decision] = []
+        for gen in chosen:
+            self._keep(self.slots[gen.slot].put(evict(gen, Reason.POD_PREEMPTED, PREEMPTED, now)))
+            decisions += self._plan(gen.slot, now)
+        return decisions
+
+    def _plan(self, key: SlotKey, now: Moment) -> list[Decision]:
+        slot, decisions = plan(self.slots[key], self.node, now)
+        self._keep(slot)
+        return decisions
+
     def _keep(self, slot: Slot) -> None:
         if self.node.max_pods or slot.counted:
             slot = self._count(slot)
+        self._note_crowded(slot)
         if slot.empty:
             self.slots.pop(slot.key, None)
         else:
@@ -90,3 +122,11 @@ class Reducer:
             return slot
         self.node = replace(self.node, used=self.node.used.minus(slot.counted).plus(taken))
         return replace(slot, counted=taken)
+
+    def _note_crowded(self, slot: Slot) -> None:
+        """Keep the slots whose critical pods wait for room."""
+        before, waits = self.node.crowded, waits_for_room(slot)
+        if waits is (slot.key in before):
+            return
+        crowded = sorted((*before, slot.key)) if waits else [key for key in before if key != slot.key]
+        self.node = replace(self.node, crowded=tuple(crowded))

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from minikubelet.core.commands import Reason
-from minikubelet.core.nodefacts import Demand, Pairs, Refusal
+from minikubelet.core.nodefacts import Amounts, Demand, Pairs, Refusal, Verdict
 from minikubelet.model.ids import PodUid, SlotKey, Source
 from minikubelet.model.pod import Container, Pod, ProbeKind
 from minikubelet.model.status import PodStatus
@@ -162,7 +162,8 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     the API object was asked for in it. `reborn` is the seq of a PodSet that asks for the same pod again while
     it ends. `over`: the API server said that it had ended before this node knew of an end. `admitted` is what
     it takes of the node that has admitted it, `refused` why the node did not. `gates` are the conditions of
-    its readiness gates, as the API server holds them.
+    its readiness gates, as the API server holds them; `lacking` is what a critical pod waits for, `evicted`
+    what is said of a pod that the node ends itself.
     """
 
     uid: PodUid
@@ -196,6 +197,8 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     admitted: Demand | None = None
     refused: Refusal | None = None
     gates: Pairs = ()
+    lacking: Amounts = ()
+    evicted: Verdict | None = None
 
     @property
     def alive(self) -> bool:

@@ -62,6 +62,7 @@ def step_node(node: NodeFacts, event: NodeEvent) -> NodeFacts:
                 taints=known.taints,
                 huge_pages=event.huge_pages,
                 sysctls=event.sysctls,
+                crowded=node.crowded,
                 used=node.used,
                 behaviours=event.behaviours,
             )

@@ -192,6 +192,7 @@ _REASONS = {
     c.Reason.POD_FINISHED: "the pod has finished: its restart policy starts nothing again",
     c.Reason.POD_UNKNOWN: "no source knows this pod, it was only found on the runtime",
     c.Reason.POD_REFUSED: "the node does not take the pod",
+    c.Reason.POD_PREEMPTED: "a critical pod had no room, and this one gives way to it",
     c.Reason.DEADLINE_EXCEEDED: "activeDeadlineSeconds has passed",
     c.Reason.NEXT_IN_ORDER: "its turn had come: all that comes before it is done",
     c.Reason.CONTAINER_EXITED: "the container had exited and its restart policy starts it again",

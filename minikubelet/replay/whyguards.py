@@ -91,6 +91,9 @@ def _of_stage(scene: Scene, gen: Generation) -> Iterator[str]:
         yield f"{_FROM[gen.source]} has not been listed yet: whether it still holds the pod is not known"
     elif scene.node.max_pods and gen.admitted is None and awaits_labels(gen, scene.node, scene.now):
         yield "the node does not have the labels that the pod asks for; they may be on their way"
+    elif gen.lacking:
+        lacking = ", ".join(f"{name} {amount}" for name, amount in gen.lacking)
+        yield f"the node has no room for this critical pod ({lacking} lacking): others are ended for it"
 
 
 def _of_sandbox(scene: Scene, gen: Generation) -> Iterator[str]:

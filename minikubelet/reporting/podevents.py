@@ -31,6 +31,7 @@ from minikubelet.reporting.eventrecorder import (
 NOT_MOUNTED = ("ContainerCreating", "PodInitializing")
 """Under these reasons containers wait for volumes, as if nothing had happened yet."""
 REJECTED = "Pod was rejected: "
+EVICTED = ("Preempting", "Evicted")
 BACK_OFF = ("CrashLoopBackOff", "ImagePullBackOff")
 
 
@@ -58,6 +59,7 @@ class PodEvents:
                 case PublishStatus() as told:
                     self._back_off(told)
                     self._refused(told)
+                    self._evicted(told)
                 case _:
                     pass
 
@@ -107,6 +109,10 @@ class PodEvents:
         if status.message.startswith(REJECTED):
             subject = about_pod(told.slot, told.uid)
             self._warning(subject, status.reason, status.message.removeprefix(REJECTED))
+
+    def _evicted(self, told: PublishStatus) -> None:
+        if told.status.reason in EVICTED and not told.status.message.startswith(REJECTED):
+            self._warning(about_pod(told.slot, told.uid), told.status.reason, told.status.message)
 
     def _back_off(self, told: PublishStatus) -> None:
         status = told.status

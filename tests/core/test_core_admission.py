@@ -103,8 +103,8 @@ def test_requests_beyond_what_is_left_are_refused(asked: Container, reason: str,
     world = node()
     world.offer(named("first", asks(cpu="1", memory="1Gi")))
     world.run_until_idle()
-    decided = world.offer(named("second", asked))
-    assert names(decided) == ["CreateMirror"]
+    decided = world.offer(named("second", asked), Source.API)
+    assert names(decided) == []
     assert verdict(world, "second") == (reason, INSUFFICIENT + message)
     status = world.status("second")
     assert (status.phase, status.conditions, status.container_statuses) == ("Failed", (), ())
@@ -118,7 +118,7 @@ def test_requests_beyond_what_is_left_are_refused(asked: Container, reason: str,
 def test_what_asks_for_nothing_is_taken_until_there_are_too_many_pods() -> None:
     world = node(allocatable_cpu=1, allocatable_memory=1)
     for name in ("a", "b", "c", "d"):
-        world.offer(named(name))
+        world.offer(named(name), Source.API)
     message = "pods, requested: 1, used: 3, capacity: 3"
     assert [verdict(world, uid)[0] for uid in "abcd"] == ["", "", "", "OutOfpods"]
     assert verdict(world, "d")[1] == INSUFFICIENT + message
@@ -345,7 +345,7 @@ def test_a_refused_static_pod_is_judged_again_in_the_next_life() -> None:
     world = node()
     pod = named("p", asks(cpu="3"))
     world.offer(pod)
-    assert verdict(world, "p")[0] == "OutOfcpu"
+    assert verdict(world, "p")[0] == "UnexpectedAdmissionError"
     world.node |= {"allocatable_cpu": 4000}
     world.restart_agent()
     world.run_until_idle()

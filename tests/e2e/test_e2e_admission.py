@@ -86,3 +86,23 @@ def test_a_pod_is_ready_once_somebody_opens_its_readiness_gate(process_agent: Ag
     assert "example.com/lb" in [c["type"] for c in kept]
     assert agent.terminate() == 0
     agent.verified()
+
+
+def test_a_pod_of_the_api_gives_way_to_a_static_one_that_has_no_room(process_agent: AgentProcess) -> None:
+    agent = process_agent
+    config = agent.base / "kubelet.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("podLogsDir", "maxPods: 1\npodLogsDir", 1))
+    agent.start()
+    _create(agent, "guest", {})
+    agent.running_names("guest")
+    agent.write("host.json", pod("host"))
+    agent.running("host")
+    reason, message = _refused(agent, "guest")
+    assert (reason, message) == ("Preempting", "Preempted in order to admit critical pod")
+    conditions = agent.get("pod", "guest")["status"]["conditions"]
+    (told,) = (c for c in conditions if c["type"] == "DisruptionTarget")
+    assert (told["status"], told["reason"]) == ("True", "TerminationByKubelet")
+    why = agent.command("why", "guest", "kill").stdout
+    assert "a critical pod had no room" in why
+    assert agent.terminate() == 0
+    agent.verified()

@@ -1,0 +1,70 @@
+"""Events of the node: what concerns every pod, as the journal keeps it.
+
+Belongs here: as in `events`, which has those of a pod and the unions of all. Times are microseconds since the
+epoch.
+"""
+
+from __future__ import annotations
+
+from minikubelet.core.behaviours import Behaviours
+from minikubelet.core.eventbase import Event
+from minikubelet.core.nodefacts import Pairs, Taint
+from minikubelet.model.ids import PodUid, Source
+
+
+class AgentStarted(Event, tag=True, frozen=True, kw_only=True):
+    """A life of the agent began: commands that were under way will not be answered any more.
+
+    `sources` are those configured now; `has_api` tells whether anything can be reported. What the node can
+    take is in pods, thousandths of a core and bytes, 0 where not known; `labels` are those it gives itself.
+    `huge_pages` are the sizes that the kernel has (`hugepages-2Mi`), of which pods are given none; `sysctls`
+    those that pods may set, patterns ending in `*` among them. Where either is empty, nobody looked.
+    `behaviours` are those that this life is decided by.
+    """
+
+    node: str
+    boot: str
+    sources: tuple[Source, ...]
+    has_api: bool
+    runtime: str = ""
+    node_ips: tuple[str, ...] = ()
+    static_namespace: str = "kube-system"
+    max_pods: int = 0
+    allocatable_cpu: int = 0
+    allocatable_memory: int = 0
+    allocatable_storage: int = 0
+    labels: Pairs = ()
+    huge_pages: tuple[str, ...] = ()
+    sysctls: tuple[str, ...] = ()
+    behaviours: Behaviours = ()
+
+
+class NodeSeen(Event, tag=True, frozen=True, kw_only=True):
+    """The API server's Node object has these labels and taints, in the order of their names."""
+
+    labels: Pairs = ()
+    taints: tuple[Taint, ...] = ()
+
+
+class SourceSynced(Event, tag=True, frozen=True, kw_only=True):
+    """A source has given its first full list in this life; `present` are the uids it holds."""
+
+    source: Source
+    present: tuple[PodUid, ...] = ()
+
+
+class RuntimeListed(Event, tag=True, frozen=True, kw_only=True):
+    """The runtime was listed in full for the first time in this life; the observations came before."""
+
+    pods: int = 0
+
+
+class ManifestsJudged(Event, tag=True, frozen=True, kw_only=True):
+    """The verdicts over the manifest folder changed.
+
+    `rejected` are (file, what is wrong, with line and field path). While there are any, a pod whose file
+    is not known cannot be told from a pod whose file is broken.
+    """
+
+    rejected: tuple[tuple[str, str], ...] = ()
+    accepted: int = 0
