@@ -7,7 +7,7 @@ none. Values are replaced as a whole, so a redacted pod has the same shape as th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec.structs import replace
@@ -21,26 +21,32 @@ from minikubelet.model.pod import (
     Pod,
     Probe,
 )
+from minikubelet.wire.commandsecrets import TELLING_NAME, CommandLine, Redact, hide_in_text
 from minikubelet.wire.podmarks import LAST_APPLIED
 
 REDACTED: Final = "[redacted]"
 
 # Lengths are bounded so that no hostile argument makes a search quadratic.
-_WORD = (
-    r"[\w.-]{0,64}(?:pass(?:word|wd|phrase)?|token|secret|(?:api|access|private)[-_]?key|credentials?|authorization)"
-    r"[\w.-]{0,64}"
-)
 _ASSIGNED = re.compile(
-    rf"(?P<name>(?:^|(?<=[\s;&|'\"]))(?:--?)?{_WORD}\s{{0,8}}[=:]\s{{0,8}})"
-    r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s;&|]+)",
+    rf"(?P<name>(?:^|(?<=[\s;&|'\"{{,?]))(?:--?)?{TELLING_NAME}\\?[\"']?\s{{0,8}}[=:]\s{{0,8}})"
+    r"(?!\[redacted\])(?P<value>\"[^\"]*\"|'[^']*'|[^\s;&|]*[^\s;&|'\"},])",
     re.IGNORECASE,
 )
-_FLAG = re.compile(rf"--?{_WORD}", re.IGNORECASE)
 _BEARER = re.compile(r"(?P<name>\b(?:bearer|basic)\s+)(?P<value>[A-Za-z0-9._~+/=-]{8,4096})", re.IGNORECASE)
-_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]{0,20}://)(?P<value>[^/\s@'\"]{1,1024})@")
+_HEADER = re.compile(
+    r"(?P<name>\b(?:(?:proxy-)?authorization|(?:set-)?cookie)\s{0,8}:\s{0,8})(?!\[redacted\])(?P<value>[^\s'\"][^'\"\r\n]{0,4095})",
+    re.IGNORECASE,
+)
+_USERINFO = re.compile(r"(?P<name>\b[a-zA-Z][a-zA-Z0-9+.-]{0,20}://)(?P<value>[^/\s'\"]{1,1024})(?=@)")
+_DSN = re.compile(r"(?P<name>\b[\w.-]{1,64}:)(?P<value>[^\s:/'\"]{1,256})(?=@(?:tcp|unix)\()")
+_SHAPED = re.compile(
+    r"(?P<name>)(?P<value>\beyJ[\w-]{8,4096}\.eyJ[\w-]{8,8192}\.[\w-]{8,4096}"  # a JSON web token
+    r"|\b(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|sk_live_|rk_live_)[\w-]{16,255}"
+    r"|\bAKIA[0-9A-Z]{16}\b|\bAIza[\w-]{35}"
+    r"|(?<=-----BEGIN )[A-Z ]{0,24}PRIVATE KEY-----[^-]{1,16384})"
+)
+_BY_PLACE: Final = (_USERINFO, _DSN, _SHAPED, _HEADER, _BEARER, _ASSIGNED)
 _SHORTEST = 4  # shorter values (`1`, `on`) are no secrets, and without them a message would lose its sense
-
-_Redact = Callable[[str], str]
 
 
 def redact_pod(pod: Pod) -> Pod:
@@ -67,7 +73,7 @@ def redact_text(text: str, values: Iterable[str] = ()) -> str:
     return _redact_words(text, lambda _: REDACTED)
 
 
-def _rewrite(pod: Pod, redact: _Redact) -> Pod:
+def _rewrite(pod: Pod, redact: Redact) -> Pod:
     meta, spec = pod.metadata, pod.spec
     if LAST_APPLIED in meta.annotations:
         meta = replace(meta, annotations={**meta.annotations, LAST_APPLIED: REDACTED})
@@ -79,7 +85,7 @@ def _rewrite(pod: Pod, redact: _Redact) -> Pod:
     return replace(pod, metadata=meta, spec=spec)
 
 
-def _container(container: Container, redact: _Redact) -> Container:
+def _container(container: Container, redact: Redact) -> Container:
     return replace(
         container,
         env=tuple(replace(one, value=redact(one.value)) for one in container.env),
@@ -92,45 +98,41 @@ def _container(container: Container, redact: _Redact) -> Container:
     )
 
 
-def _words(words: tuple[str, ...], redact: _Redact) -> tuple[str, ...]:
-    kept: list[str] = []
-    after_flag = False
-    for word in words:
-        kept.append(redact(word) if after_flag and not word.startswith("-") else _redact_words(word, redact))
-        after_flag = _FLAG.fullmatch(word) is not None
-    return tuple(kept)
+def _words(words: tuple[str, ...], redact: Redact) -> tuple[str, ...]:
+    line = CommandLine(redact)
+    return tuple(line.word(word if line.awaits(word) else _redact_words(word, redact)) for word in words)
 
 
-def _redact_words(text: str, redact: _Redact) -> str:
-    text = _USERINFO.sub(lambda match: f"{match['scheme']}{redact(match['value'])}@", text)
-    text = _BEARER.sub(lambda match: match["name"] + redact(match["value"]), text)
-    return _ASSIGNED.sub(lambda match: match["name"] + redact(match["value"]), text)
+def _redact_words(text: str, redact: Redact) -> str:
+    for pattern in _BY_PLACE:
+        text = pattern.sub(lambda match: match["name"] + redact(match["value"]), text)
+    return hide_in_text(text, redact)
 
 
-def _probe(probe: Probe | None, redact: _Redact) -> Probe | None:
+def _probe(probe: Probe | None, redact: Redact) -> Probe | None:
     if probe is None:
         return None
     return replace(probe, exec=_exec(probe.exec, redact), http_get=_http_get(probe.http_get, redact))
 
 
-def _lifecycle(lifecycle: Lifecycle | None, redact: _Redact) -> Lifecycle | None:
+def _lifecycle(lifecycle: Lifecycle | None, redact: Redact) -> Lifecycle | None:
     if lifecycle is None:
         return None
     hooks = (_hook(lifecycle.post_start, redact), _hook(lifecycle.pre_stop, redact))
     return replace(lifecycle, post_start=hooks[0], pre_stop=hooks[1])
 
 
-def _hook(hook: LifecycleHandler | None, redact: _Redact) -> LifecycleHandler | None:
+def _hook(hook: LifecycleHandler | None, redact: Redact) -> LifecycleHandler | None:
     if hook is None:
         return None
     return replace(hook, exec=_exec(hook.exec, redact), http_get=_http_get(hook.http_get, redact))
 
 
-def _exec(action: ExecAction | None, redact: _Redact) -> ExecAction | None:
+def _exec(action: ExecAction | None, redact: Redact) -> ExecAction | None:
     return None if action is None else replace(action, command=_words(action.command, redact))
 
 
-def _http_get(action: HTTPGetAction | None, redact: _Redact) -> HTTPGetAction | None:
+def _http_get(action: HTTPGetAction | None, redact: Redact) -> HTTPGetAction | None:
     if action is None:
         return None
     headers = tuple(replace(one, value=redact(one.value)) for one in action.http_headers)
