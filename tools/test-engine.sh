@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes a fresh Debian 12 machine fit for the tests that are marked `docker` and `kubectl`.
+# Makes a fresh Debian 12 machine fit for the tests that are marked `docker`, `kubectl` and `registry`.
 #
 # usage: tools/test-engine.sh [packages|start|images|all]      (all is the default)
-#   packages  installs what is missing: a Docker engine, static busybox, iptables, kubectl
+#   packages  installs what is missing: a Docker engine, static busybox, iptables, kubectl, a registry
 #   start     starts dockerd if no engine answers, and waits until it does
 #   images    builds busybox:1.36 and busybox:latest from Debian's busybox (nothing is pulled)
 #
@@ -38,6 +38,7 @@ packages() {
   if ! have dockerd && ! { have docker && answers; }; then missing+=(docker.io iptables); fi
   [ -x "$(busybox_path)" ] || missing+=(busybox-static)
   have kubectl || missing+=(kubernetes-client)
+  have docker-registry || missing+=(docker-registry)
   [ ${#missing[@]} -eq 0 ] && return 0
   need_root "installing ${missing[*]}"
   have apt-get || die "this machine has no apt-get: install ${missing[*]} by hand and run me again"

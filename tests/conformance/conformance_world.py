@@ -116,6 +116,11 @@ class Seen:
         self.until(_all_run, "to run")
         return self
 
+    def ended_by_deadline(self) -> Seen:
+        """Give the running pod a deadline that has passed, and wait until it has ended."""
+        self.running().cluster.patch("pods", self.name, {"spec": {"activeDeadlineSeconds": 1}})
+        return self.ended()
+
     def waiting(self, reason: str, container: str = "main") -> str:
         """Wait until a container waits for this reason; its message."""
 

@@ -49,6 +49,7 @@ class AgentProcess:
         self.kubeconfig = self.root / "kubeconfig"
         self.flags = ["--standalone"] if standalone else []
         self.endpoint = endpoint or _endpoint(runtime)
+        self.env: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
         self.manifests.mkdir()
         (base / "kubelet.yaml").write_text(CONFIG, encoding="utf-8")
@@ -64,8 +65,9 @@ class AgentProcess:
         """Start the process, and do not wait for anything."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.arguments(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+                self.arguments(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                env={**os.environ, **self.env},
+            )  # fmt: skip
 
     def start(self) -> AgentProcess:
         """Start the process and wait until its socket answers and its sources have been read."""

@@ -55,6 +55,21 @@ def ask(method: str, path: str, *, timeout: float = 60, body: bytes = b"", kind:
         connection.close()
 
 
+def lines(method: str, path: str, headers: dict[str, str]) -> list[dict[str, Any]]:
+    """One request that the engine answers with its progress in lines; AssertionError for an error there."""
+    connection = _connection(300)
+    try:
+        connection.request(method, path, None, headers)
+        answer = connection.getresponse()
+        found = [json.loads(line) for line in answer.read().splitlines() if line.strip()]
+    finally:
+        connection.close()
+    wrong = [line for line in found if "error" in line or "message" in line]
+    if wrong:
+        raise AssertionError(f"{method} {path}: {wrong}")
+    return found
+
+
 @functools.cache
 def docker_absent() -> str | None:
     """Why tests marked `docker` cannot run here, with what to do about it, or None if they can."""

@@ -20,7 +20,19 @@ def kubectl_absent() -> str | None:
     return None
 
 
-NEEDS: Mapping[str, Callable[[], str | None]] = {"docker": docker_absent, "kubectl": kubectl_absent}
+@functools.cache
+def registry_absent() -> str | None:
+    """Why tests marked `registry` cannot run here, or None if they can."""
+    if shutil.which("docker-registry") is None:
+        return "no docker-registry on PATH; tools/test-engine.sh packages installs Debian's"
+    return None
+
+
+NEEDS: Mapping[str, Callable[[], str | None]] = {
+    "docker": docker_absent,
+    "kubectl": kubectl_absent,
+    "registry": registry_absent,
+}
 
 
 def required(environment: Mapping[str, str] = os.environ) -> frozenset[str]:
