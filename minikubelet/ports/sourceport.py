@@ -126,8 +126,8 @@ SourceFact: TypeAlias = (
 class Sink(Protocol):
     """Where a source puts what it learns, in order."""
 
-    def put(self, fact: SourceFact) -> Awaitable[None] | None:
-        """Take one fact; an answer that can be awaited makes the source wait."""
+    def put(self, *facts: SourceFact) -> Awaitable[None] | None:
+        """Take facts learnt together; an answer that can be awaited makes the source wait."""
 
 
 class PodSource(Protocol):

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Protocol, assert_never
 from weakref import WeakValueDictionary
 
@@ -43,7 +45,7 @@ from minikubelet.ports.runtimeport import ContainerConfig, Runtime, RuntimeFault
 from minikubelet.shell.failures import failure
 from minikubelet.shell.hooks import Hooks
 from minikubelet.shell.images import Images
-from minikubelet.shell.limiter import Limiter
+from minikubelet.shell.limiter import Limiter, Rank
 from minikubelet.shell.podpaths import PodPaths
 from minikubelet.shell.pullwaits import PullWaits
 from minikubelet.shell.vault import Vault
@@ -132,18 +134,20 @@ class Effects:
                 await self._runtime.stop_pod_sandbox(command.sandbox_id)
                 return SandboxStopped(slot=command.slot, uid=command.uid, sandbox_id=command.sandbox_id)
             case RemoveSandbox():
-                await self._remove_sandbox(command.sandbox_id)
+                async with self._tidying(command.uid):
+                    await self._remove_sandbox(command.sandbox_id)
                 return SandboxRemoved(slot=command.slot, uid=command.uid, sandbox_id=command.sandbox_id)
             case CleanUpPod():
-                return await self._clean_up(command)
+                async with self._tidying(command.uid):
+                    return await self._clean_up(command)
             case _ as never:
                 assert_never(never)
 
     async def _start_sandbox(self, command: StartSandbox) -> SandboxStarted:
         config = self._configs.sandbox(self._pod(command), command.attempt)
-        async with self._limiter.slot():
+        async with self._limiter.slot(Rank.BEGIN):
             sandbox_id = await self._runtime.run_pod_sandbox(config)
-            ips = await self._addresses(command.uid, sandbox_id)
+        ips = await self._addresses(command.uid, sandbox_id)
         return SandboxStarted(
             slot=command.slot, uid=command.uid, attempt=command.attempt, sandbox_id=sandbox_id, ips=ips
         )
@@ -154,7 +158,7 @@ class Effects:
         image_id = await self._waits.wait(command.slot, command.uid, image)
         ips = await self._addresses(command.uid, command.sandbox_id)
         config = await self._configs.container(pod, command.container, command.attempt, ips)
-        async with self._turn(command), self._limiter.slot():
+        async with self._turn(command), self._limiter.slot(Rank.FINISH):
             container_id = await self._runtime.create_container(command.sandbox_id, config)
             await self._runtime.start_container(container_id)
         shown = await self._runtime.container_status(container_id)
@@ -206,6 +210,16 @@ class Effects:
         What a crash left half made may have the id that the next attempt is given.
         """
         return self._turns.setdefault((command.uid, command.container), asyncio.Lock())
+
+    @asynccontextmanager
+    async def _tidying(self, uid: PodUid) -> AsyncIterator[None]:
+        """Taking away what no source wants any more waits for starts, unless one may wait for its ports."""
+        pod = self._vault.get(uid)
+        if self._vault.offered(uid) or (pod is not None and _holds_ports(pod)):
+            yield
+            return
+        async with self._limiter.slot(Rank.TIDY):
+            yield
 
     async def _addresses(self, uid: PodUid, sandbox_id: str) -> tuple[str, ...]:
         """A sandbox's addresses; those of one from an earlier life of the agent are asked for as well."""
@@ -269,3 +283,8 @@ class Effects:
 
     def _fault(self, command: RuntimeCommand, fault: RuntimeFault) -> ResultEvent:
         return failure(command, fault, self._vault.redact(command.uid, fault.message))
+
+
+def _holds_ports(pod: Pod) -> bool:
+    containers = (*pod.spec.init_containers, *pod.spec.containers)
+    return any(port.host_port for container in containers for port in container.ports)

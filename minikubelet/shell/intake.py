@@ -43,22 +43,46 @@ class Intake:
         self._inbox = inbox
         self._outbox = outbox
         self.verdicts: tuple[FileVerdict, ...] = ()
+        self._judged = False
 
-    async def put(self, fact: SourceFact) -> None:
-        """Take one fact, and wait while the inbox is full."""
-        if isinstance(fact, PodRetracted) or (isinstance(fact, PodOffered) and fact.deletion_at is not None):
-            # One that is being deleted needs its definition no more: kept anew, it would outlive its pod.
-            self._vault.retract(fact.uid)
-        elif isinstance(fact, PodOffered):
-            await self._vault.store(fact.pod)
-        elif isinstance(fact, VerdictsChanged):
-            self.verdicts = fact.verdicts
-        elif isinstance(fact, MirrorOffered):
-            slot = slot_key(fact.namespace, fact.name)
-            self._outbox.mirror_seen(slot, fact.uid, fact.hash, deleting=fact.deleting)
-        elif isinstance(fact, MirrorRetracted):
-            self._outbox.mirror_gone(slot_key(fact.namespace, fact.name), fact.uid)
-        await self._inbox.offer(to_event(fact))
+    async def put(self, *facts: SourceFact) -> None:
+        """Take facts in: definitions are kept together first; waits while the inbox is full."""
+        wanted = [fact.pod for fact in facts if isinstance(fact, PodOffered) and _is_wanted(fact)]
+        await self._vault.store(*wanted)
+        for fact in facts:
+            if self._take(fact):
+                await self._inbox.offer(to_event(fact))
+
+    def _take(self, fact: SourceFact) -> bool:
+        """Note what others ask for; whether the loop has to know."""
+        match fact:
+            case PodRetracted():
+                self._vault.retract(fact.uid)
+            case PodOffered() if not _is_wanted(fact):
+                # One being deleted needs its definition no more: kept anew, it would outlive its pod.
+                self._vault.retract(fact.uid)
+            case VerdictsChanged():
+                before, self.verdicts = self.verdicts, fact.verdicts
+                judged, self._judged = self._judged, True
+                # How many are sound changes with every new file, and nothing is decided from it.
+                return not judged or _hiding(before) != _hiding(fact.verdicts)
+            case MirrorOffered():
+                slot = slot_key(fact.namespace, fact.name)
+                self._outbox.mirror_seen(slot, fact.uid, fact.hash, deleting=fact.deleting)
+            case MirrorRetracted():
+                self._outbox.mirror_gone(slot_key(fact.namespace, fact.name), fact.uid)
+            case _:
+                pass
+        return True
+
+
+def _is_wanted(fact: PodOffered) -> bool:
+    return fact.deletion_at is None
+
+
+def _hiding(verdicts: tuple[FileVerdict, ...]) -> tuple[tuple[str, str], ...]:
+    """The files that may hide pods, and what is wrong with each."""
+    return tuple([(v.file, "; ".join(v.messages)) for v in verdicts if v.hides_pods])
 
 
 def to_event(fact: SourceFact) -> AnyEvent:
@@ -77,7 +101,7 @@ def to_event(fact: SourceFact) -> AnyEvent:
         case MirrorRetracted():
             return MirrorGone(slot=slot_key(fact.namespace, fact.name), uid=fact.uid)
         case VerdictsChanged():
-            hidden = tuple((v.file, "; ".join(v.messages)) for v in fact.verdicts if v.hides_pods)
+            hidden = _hiding(fact.verdicts)
             return ManifestsJudged(rejected=hidden, accepted=len(fact.verdicts) - len(hidden))
         case _ as never:
             assert_never(never)

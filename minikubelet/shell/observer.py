@@ -38,6 +38,9 @@ class Known(Protocol):
     def on_runtime(self) -> Mapping[PodUid, SlotKey]:
         """The pods of which, as far as is known, a sandbox or a running container is on the runtime."""
 
+    def where(self, uid: PodUid) -> SlotKey | None:
+        """The slot of a pod that is among those, None for any other."""
+
 
 class Observer:
     """Looks at pods when hinted at, at everything every ten seconds, and at all of it once at the start.
@@ -153,7 +156,7 @@ class Observer:
 
     async def _look_at(self, uid: PodUid) -> None:
         after = self._known.seq()
-        slot = self._forced.get(uid) or self._known.on_runtime().get(uid)
+        slot = self._forced.get(uid) or self._known.where(uid)
         pods = await self._runtime.list_pods(uid)
         if pods:
             self._tell(slot_key(pods[0].namespace, pods[0].name), pods[0], after)

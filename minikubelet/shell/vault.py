@@ -67,16 +67,18 @@ class Vault:
         """A number that changes whenever the pod is stored."""
         return self._serials.get(uid, 0)
 
-    async def store(self, pod: Pod) -> None:
-        """Keep a pod; a disk that refuses is said, and the pod is kept in memory."""
-        uid = PodUid(pod.metadata.uid)
-        self._offered.add(uid)
-        self._serial += 1
-        self._serials[uid] = self._serial
-        if self._pods.get(uid) == pod:
-            return
-        self._pods[uid] = pod
-        await self.write(uid)
+    async def store(self, *pods: Pod) -> None:
+        """Keep pods; a disk that refuses is said, and the pods are kept in memory."""
+        changed = []
+        for pod in pods:
+            uid = PodUid(pod.metadata.uid)
+            self._offered.add(uid)
+            self._serial += 1
+            self._serials[uid] = self._serial
+            if self._pods.get(uid) != pod:
+                self._pods[uid] = pod
+                changed.append(uid)
+        await self.write(*changed)
 
     def retract(self, uid: PodUid) -> None:
         """No source holds this pod any more, or only until it is gone."""
@@ -86,15 +88,16 @@ class Vault:
         """Whether a source holds this pod now, taken in by the loop or not: its definition is needed."""
         return uid in self._offered
 
-    async def write(self, uid: PodUid) -> None:
-        """Keep a pod on disk once more, whatever was removed meanwhile; a disk that refuses is said."""
-        pod = self._pods.get(uid)
-        if pod is None:
+    async def write(self, *uids: PodUid) -> None:
+        """Keep pods on disk once more, whatever was removed meanwhile; a disk that refuses is said."""
+        kept = [(uid, pod) for uid in uids if (pod := self._pods.get(uid)) is not None]
+        if not kept:
             return
-        try:
-            await anyio.to_thread.run_sync(_write, self.paths.definition(uid), msgspec.json.encode(pod))
-        except OSError as error:
-            _log.warning("a pod definition cannot be kept on disk", pod=pod.metadata.name, error=str(error))
+        files = [(self.paths.definition(uid), msgspec.json.encode(pod)) for uid, pod in kept]
+        refused = await anyio.to_thread.run_sync(_write_all, files)
+        for (_, pod), error in zip(kept, refused, strict=True):
+            if error:
+                _log.warning("a pod definition cannot be kept on disk", pod=pod.metadata.name, error=error)
 
     def forget(self, uid: PodUid, serial: int) -> None:
         """Drop a pod, unless it was stored again since."""
@@ -128,6 +131,18 @@ class Vault:
         pod = self._pods.get(uid)
         hidden = sorted(self._hidden.get(uid, ()), key=lambda value: (-len(value), value))
         return redact_text(text, (*hidden, *(secret_values(pod) if pod else ()))) if pod or hidden else text
+
+
+def _write_all(files: list[tuple[Path, bytes]]) -> list[str]:
+    """Write each; what went wrong with it, empty where nothing did."""
+    refused = []
+    for path, body in files:
+        try:
+            _write(path, body)
+            refused.append("")
+        except OSError as error:
+            refused.append(str(error))
+    return refused
 
 
 def _write(path: Path, body: bytes) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Mapping
 import msgspec
 
 from minikubelet.core.commands import AnyCommand, Decision
-from minikubelet.core.events import AnyEvent
+from minikubelet.core.events import AnyEvent, PodCleanedUp, PodObserved, SandboxStarted
 from minikubelet.core.reducer import Reducer
 from minikubelet.core.state import Generation
 from minikubelet.model.ids import PodUid, SlotKey
@@ -39,14 +39,36 @@ from minikubelet.shell.vault import Vault
 
 
 class StateView:
-    """What the observer has to know of the state."""
+    """What the observer has to know of the state; `seen` keeps the cost of a question that of one pod."""
 
     def __init__(self, reducer: Reducer) -> None:
         self._reducer = reducer
+        self._slots = dict(self.on_runtime())
 
     def seq(self) -> int:
         """The seq of the last event taken in."""
         return self._reducer.seq
+
+    def seen(self, event: AnyEvent) -> None:
+        """Take note of where pods come onto the runtime and go for good."""
+        match event:
+            case PodObserved():
+                self._slots[event.pod.uid] = event.slot
+            case SandboxStarted():
+                self._slots[event.uid] = event.slot
+            case PodCleanedUp():
+                self._slots.pop(event.uid, None)
+            case _:
+                pass
+
+    def where(self, uid: PodUid) -> SlotKey | None:
+        """The slot of a pod with a sandbox or a running container."""
+        key = self._slots.get(uid)
+        slot = self._reducer.slots.get(key) if key is not None else None
+        gen = slot.find(uid) if slot is not None else None
+        if gen is None:
+            self._slots.pop(uid, None)
+        return key if gen is not None and _on_runtime(gen) else None
 
     def on_runtime(self) -> Mapping[PodUid, SlotKey]:
         """The pods with a sandbox or a running container."""
@@ -104,7 +126,8 @@ def wire(given: Given) -> Wired:
     """Put the parts together; nothing runs yet, and the inbox is empty."""
     reducer, runtime, vault, clock = given.reducer, given.runtime, given.vault, given.clock
     inbox = Inbox()
-    observer = Observer(runtime, clock, StateView(reducer), inbox.put, vault.redact_words)
+    view = StateView(reducer)
+    observer = Observer(runtime, clock, view, inbox.put, vault.redact_words)
     timers = Timers(clock, inbox.put)
     handlers = ProbeHandlers(runtime)
     hooks = Hooks(runtime, vault, reducer, handlers.http, clock, told=given.told)
@@ -115,6 +138,7 @@ def wire(given: Given) -> Wired:
 
     def seen(seq: int, event: AnyEvent, decisions: list[Decision]) -> None:
         given.seen(seq, event, decisions)
+        view.seen(event)
         relook.seen(seq, event)
         prober.seen(event)
         hooks.seen()

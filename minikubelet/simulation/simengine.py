@@ -13,7 +13,8 @@ from typing import Final
 from minikubelet.model.ids import PodUid
 from minikubelet.model.observed import ContainerPhase
 from minikubelet.ports.runtimeport import ContainerConfig, SandboxConfig
-from minikubelet.runtimes.simulated.simulatedengine import Script, SimulatedEngine
+from minikubelet.runtimes.simulated.simulatedengine import SimulatedEngine
+from minikubelet.runtimes.simulated.simulatedscript import Script
 from minikubelet.simulation.simloop import AgentClock, WorldClock
 
 NODE: Final = "node"

@@ -169,10 +169,11 @@ class AgentLife:
     def _seen(self, seq: int, event: AnyEvent, decisions: list[Decision]) -> None:
         self.witness.took(self, seq, event, decisions)
 
-    async def put(self, fact: SourceFact) -> None:
+    async def put(self, *facts: SourceFact) -> None:
         """Be the sink of the sources."""
-        self.witness.told(self, fact)
-        await self.wired.intake.put(fact)
+        for fact in facts:
+            self.witness.told(self, fact)
+        await self.wired.intake.put(*facts)
 
     async def run(self) -> None:
         """Live until cancelled; a part that fails ends it."""

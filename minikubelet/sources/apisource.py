@@ -75,10 +75,9 @@ class ApiSource:
                         facts = ()
                     case _ as never:
                         assert_never(never)
-                for fact in facts:
-                    waiting = sink.put(fact)
-                    if waiting is not None:
-                        await waiting
+                waiting = sink.put(*facts)
+                if waiting is not None:
+                    await waiting
 
     def _replace(self, items: Iterable[JsonObject]) -> Iterable[SourceFact]:
         """All that is there now: new ones first, then what has vanished, and at first that it was all."""

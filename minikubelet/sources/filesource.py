@@ -85,8 +85,7 @@ class FileSource:
                 hints = Hints(everything=True)
                 while True:
                     facts = await self._look(watch, hints, group)
-                    for fact in facts:
-                        await _put(sink, fact)
+                    await _put(sink, facts)
                     hints = await self._pause(watch, clock)
 
     async def _look(
@@ -195,8 +194,8 @@ class FileSource:
         self._said = problem
 
 
-async def _put(sink: Sink, fact: SourceFact) -> None:
-    waiting = sink.put(fact)
+async def _put(sink: Sink, facts: tuple[SourceFact, ...]) -> None:
+    waiting = sink.put(*facts)
     if waiting is not None:
         await waiting
 

@@ -74,7 +74,11 @@ class Agent:
         self.wanted: PodUid | None = None
         self.facts: list[SourceFact] = []
 
-    def put(self, fact: SourceFact) -> None:
+    def put(self, *facts: SourceFact) -> None:
+        for fact in facts:
+            self.take(fact)
+
+    def take(self, fact: SourceFact) -> None:
         self.facts.append(fact)
         match fact:
             case MirrorOffered():

@@ -1,18 +1,11 @@
 """The limiter: never more at once than its limit, nobody forgotten, and the limit follows the throughput."""
 
 import asyncio
-import itertools
 
 import pytest
 
-from minikubelet.shell.limiter import Limiter
+from minikubelet.shell.limiter import LONGEST_TIDY_WAIT, Limiter, Rank
 from tests.running import run
-
-
-def ticking() -> Limiter:
-    """A limiter whose clock moves by one second with every look."""
-    seconds = itertools.count()
-    return Limiter(4, 16, lambda: float(next(seconds)))
 
 
 def test_no_more_run_at_once_than_the_limit_and_all_come_through() -> None:
@@ -89,20 +82,95 @@ def test_a_call_that_fails_gives_its_place_back() -> None:
     run(main())
 
 
-def test_the_limit_stays_within_its_bounds() -> None:
-    async def main() -> list[int]:
-        limiter = ticking()
-        limits: list[int] = []
+def test_what_was_begun_is_finished_before_more_is_begun_and_tidying_comes_last() -> None:
+    async def main() -> list[Rank]:
+        limiter = Limiter(2, 2, lambda: 0.0)
+        order: list[Rank] = []
 
-        async def call() -> None:
-            async with limiter.slot():
+        async def call(rank: Rank) -> None:
+            async with limiter.slot(rank):
                 await asyncio.sleep(0)
-                limits.append(limiter.limit)
+                order.append(rank)
 
-        await asyncio.gather(*(call() for _ in range(500)))
-        return limits
+        async with asyncio.TaskGroup() as group, limiter.slot(), limiter.slot():
+            for rank in (Rank.TIDY, Rank.BEGIN, Rank.FINISH, Rank.BEGIN, Rank.FINISH):
+                group.create_task(call(rank))
+            await asyncio.sleep(0)
+        return order
 
-    limits = run(main())
-    assert min(limits) >= 2
-    assert max(limits) <= 16
-    assert len(set(limits)) > 1
+    assert run(main()) == [Rank.FINISH, Rank.FINISH, Rank.BEGIN, Rank.BEGIN, Rank.TIDY]
+
+
+def test_tidying_that_has_waited_long_goes_first_but_one_at_a_time() -> None:
+    async def main() -> list[Rank]:
+        now = 0.0
+        limiter = Limiter(2, 2, lambda: now)
+        order: list[Rank] = []
+
+        async def call(rank: Rank) -> None:
+            async with limiter.slot(rank):
+                await asyncio.sleep(0)
+                order.append(rank)
+
+        async with asyncio.TaskGroup() as group, limiter.slot(), limiter.slot():
+            for rank in (Rank.TIDY, Rank.TIDY, Rank.BEGIN):
+                group.create_task(call(rank))
+            await asyncio.sleep(0)
+            now = 2 * LONGEST_TIDY_WAIT
+        return order
+
+    assert run(main()) == [Rank.TIDY, Rank.BEGIN, Rank.TIDY]
+
+
+class Machine:
+    """An engine with so many cores on a clock by hand: more calls at once than that take longer each."""
+
+    def __init__(self, cores: int, most: int) -> None:
+        self.cores = cores
+        self.now = 0.0
+        self.limiter = Limiter(4, most, lambda: self.now)
+        self.limits: list[int] = []
+        self._calls: list[asyncio.Future[None]] = []
+
+    async def call(self) -> None:
+        async with self.limiter.slot():
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._calls.append(done)
+            await done
+        self.limits.append(self.limiter.limit)
+
+    async def work(self, calls: int) -> None:
+        """Carry calls out in rounds: all that are there go on side by side."""
+        tasks = [asyncio.create_task(self.call()) for _ in range(calls)]
+        while not all(task.done() for task in tasks):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            under_way, self._calls = self._calls, []
+            self.now += max(1.0, len(under_way) / self.cores)
+            for done in under_way:
+                done.set_result(None)
+        await asyncio.gather(*tasks)
+
+
+def test_the_limit_climbs_on_an_engine_that_takes_more_without_getting_slower() -> None:
+    machine = Machine(cores=100, most=16)
+    run(machine.work(600))
+    assert machine.limits[-1] == 16
+
+
+def test_the_limit_stays_low_on_an_engine_whose_calls_get_slower() -> None:
+    machine = Machine(cores=2, most=64)
+    run(machine.work(600))
+    assert min(machine.limits) >= 2
+    assert max(machine.limits[300:]) <= 12
+
+
+def test_a_limit_that_is_too_high_descends() -> None:
+    async def main() -> int:
+        machine = Machine(cores=100, most=32)
+        await machine.work(900)
+        machine.cores = 2
+        await machine.work(900)
+        return machine.limiter.limit
+
+    assert run(main()) < 16

@@ -47,6 +47,9 @@ class World:
     def on_runtime(self) -> Mapping[PodUid, SlotKey]:
         return self.known
 
+    def where(self, uid: PodUid) -> SlotKey | None:
+        return self.known.get(uid)
+
     def redact(self, uid: PodUid, text: str) -> str:
         return text.replace("canary-4711", f"[{uid}]")
 

@@ -52,7 +52,12 @@ class KeepingSink:
         self.verdicts: dict[str, FileVerdict] = {}
         self.listed: SourceListed | None = None
 
-    def put(self, fact: SourceFact) -> Awaitable[None] | None:
+    def put(self, *facts: SourceFact) -> Awaitable[None] | None:
+        for fact in facts:
+            self.take(fact)
+        return None
+
+    def take(self, fact: SourceFact) -> None:
         self.facts.append(fact)
         match fact:
             case PodOffered():
@@ -67,7 +72,6 @@ class KeepingSink:
                 self.listed = fact
             case _:
                 pass
-        return None
 
     @property
     def uids(self) -> set[PodUid]:

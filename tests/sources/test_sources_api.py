@@ -182,8 +182,8 @@ def test_a_pod_that_has_ended_is_not_to_be_started() -> None:
 
 def test_a_sink_may_make_the_source_wait() -> None:
     class Slow(KeepingSink):
-        def put(self, fact: SourceFact) -> Any:
-            super().put(fact)
+        def put(self, *facts: SourceFact) -> Any:
+            super().put(*facts)
             return asyncio.sleep(0)
 
     sink = Slow()

@@ -1,6 +1,6 @@
 """What exists in a simulated engine, and what time does to it.
 
-Belongs here: sandboxes, containers, their scripts and ends. May not be here: waiting, latencies, faults.
+Belongs here: sandboxes, containers and their ends. May not be here: waiting, latencies, faults.
 Nothing here runs in the background: a container's end is a time that is looked at when someone looks.
 """
 
@@ -16,71 +16,31 @@ from minikubelet.model.ids import PodUid
 from minikubelet.model.observed import ContainerPhase, ObservedContainer, ObservedPod, ObservedSandbox
 from minikubelet.ports.clockport import Clock
 from minikubelet.ports.runtimeport import ContainerConfig, RuntimeFault, SandboxConfig
+from minikubelet.runtimes.simulated.simulatedscript import KILLED, Script, read_script
 
-KILLED = 137
 TERMINATED = 143
 NOT_FOUND = 127
 SECOND = 1_000_000
 
 
-class Script(msgspec.Struct, frozen=True):
-    """What a simulated program does; `seconds` None: it runs until it is stopped.
-
-    Words of a command, one after the other: `sleep S`, `exit N`, `oom`, `when PATH` (ends once the file
-    is there), `term S` (takes that long to heed SIGTERM), `ignore-term`, `missing` (cannot be started).
-    A command that begins otherwise runs until it is stopped.
-    """
-
-    seconds: float | None = None
-    code: int = 0
-    reason: str = ""
-    when: str = ""
-    term: float | None = 0.0
-    missing: bool = False
-
-
-def read_script(command: tuple[str, ...]) -> Script:
-    """The script in a command's words."""
-    fields: dict[str, object] = {}
-    words = list(command)
-    while words:
-        match words:
-            case ["sleep", seconds, *words] if _is_number(seconds):
-                fields |= {"seconds": float(seconds)}
-            case ["exit", code, *words] if code.isdecimal():
-                fields = {"seconds": 0.0, **fields, "code": int(code)}
-            case ["oom", *words]:
-                fields = {"seconds": 0.0, **fields, "code": KILLED, "reason": "OOMKilled"}
-            case ["when", path, *words]:
-                fields |= {"when": path}
-            case ["term", seconds, *words] if _is_number(seconds):
-                fields |= {"term": float(seconds)}
-            case ["ignore-term", *words]:
-                fields |= {"term": None}
-            case ["missing", *words]:
-                fields |= {"missing": True}
-            case _:
-                break
-    return msgspec.convert(fields, Script)
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).isdecimal()
-
-
 @dataclass(slots=True)
 class Container:
-    """One simulated container; `ends_at` and `end` say when and how it will end as things are."""
+    """One simulated container; `ends_at` and `end` say when and how it will end as things are.
+
+    `ending` are its engine's containers of which an end is to be expected: few of those that run.
+    """
 
     config: ContainerConfig
     sandbox_id: str
     script: Script
     shown: ObservedContainer
+    ending: dict[str, Container]
     ends_at: int | None = None
     end: tuple[int, str] = (0, "")
 
     def end_by(self, when: int, code: int, reason: str = "") -> None:
         """It ends then at the latest; an earlier end stays."""
+        self.ending[self.shown.id] = self
         if self.ends_at is None or when < self.ends_at:
             self.ends_at = when
             self.end = (code, reason or ("Error" if code else "Completed"))
@@ -97,12 +57,19 @@ class Sandbox:
 
 @dataclass(slots=True)
 class SimulatedEngine:
-    """All that exists, for any number of driver objects: it survives them as an engine survives the agent."""
+    """All that exists, for any number of driver objects: it survives them as an engine survives the agent.
+
+    A call costs the same however many pods there are, so what belongs to a pod, what is in a sandbox and what
+    is to end is found without looking at everything; `containers` alone says whether one still exists.
+    """
 
     clock: Clock
     images: dict[str, int] = field(default_factory=dict)
     sandboxes: dict[str, Sandbox] = field(default_factory=dict)
     containers: dict[str, Container] = field(default_factory=dict)
+    inside: dict[str, dict[str, Container]] = field(default_factory=dict)
+    of_pod: dict[PodUid, dict[str, None]] = field(default_factory=dict)
+    ending: dict[str, Container] = field(default_factory=dict)
     listeners: list[Callable[[PodUid], None]] = field(default_factory=list)
     made: dict[str, int] = field(default_factory=dict)
     """how many containers were made under each name"""
@@ -110,9 +77,7 @@ class SimulatedEngine:
     def settle(self) -> None:
         """Let everything happen that was to happen until now."""
         now = self.clock.now()
-        for container in self.containers.values():
-            if container.shown.phase is not ContainerPhase.RUNNING:
-                continue
+        for container in self._ending():
             if container.script.when and Path(container.script.when).exists():
                 container.end_by(now, container.script.code)
             if container.ends_at is not None and container.ends_at <= now:
@@ -120,15 +85,22 @@ class SimulatedEngine:
 
     def next_end(self) -> int | None:
         """When the next container ends, None if none is going to."""
-        running = (each for each in self.containers.values() if each.shown.phase is ContainerPhase.RUNNING)
-        return min((each.ends_at for each in running if each.ends_at is not None), default=None)
+        return min((each.ends_at for each in self._ending() if each.ends_at is not None), default=None)
 
     def waits_for_files(self) -> bool:
         """Whether a running container ends with the appearance of a file, which no clock announces."""
-        return any(
-            each.script.when and each.shown.phase is ContainerPhase.RUNNING
-            for each in self.containers.values()
-        )
+        return any(each.script.when for each in self._ending())
+
+    def _ending(self) -> list[Container]:
+        """The running containers of which an end is to be expected; others are forgotten here."""
+        over = [key for key, each in self.ending.items() if not self._runs(key, each)]
+        for container_id in over:
+            del self.ending[container_id]
+        return list(self.ending.values())
+
+    def _runs(self, container_id: str, container: Container) -> bool:
+        there = self.containers.get(container_id) is container
+        return there and container.shown.phase is ContainerPhase.RUNNING
 
     def hint(self, uid: PodUid) -> None:
         """Tell every listener that something of a pod changed."""
@@ -145,6 +117,7 @@ class SimulatedEngine:
                 sandbox_id, config.attempt, ready=True, ips=(address,), created_at=self.clock.now()
             )
             self.sandboxes[sandbox_id] = Sandbox(node, config, shown)
+            self.of_pod.setdefault(config.uid, {})[sandbox_id] = None
             self.hint(config.uid)
         return sandbox_id
 
@@ -175,7 +148,9 @@ class SimulatedEngine:
                 created_at=self.clock.now(),
             )
             script = read_script((*config.command, *config.args))
-            self.containers[container_id] = Container(config, sandbox_id, script, shown)
+            container = Container(config, sandbox_id, script, shown, self.ending)
+            self.containers[container_id] = container
+            self.inside.setdefault(sandbox_id, {})[container_id] = container
             self.hint(config.uid)
         return container_id
 
@@ -201,7 +176,9 @@ class SimulatedEngine:
             self._finish(container)
             why = f"command not found: {' '.join(container.config.command)}"
             raise RuntimeFault("RunContainerError", why, container_id=container_id, exit_code=NOT_FOUND)
-        if script.seconds is not None and not script.when:
+        if script.when:
+            self.ending[container_id] = container
+        elif script.seconds is not None:
             container.end_by(now + int(script.seconds * SECOND), script.code, script.reason)
         self.hint(container.config.uid)
 
@@ -218,9 +195,8 @@ class SimulatedEngine:
     def stop_sandbox(self, sandbox_id: str) -> None:
         """Kill the sandbox's containers; it is ready no longer."""
         sandbox = self.sandboxes[sandbox_id]
-        for container_id, container in self.containers.items():
-            if container.sandbox_id == sandbox_id:
-                self.signal(container_id, 0)
+        for container_id in self._inside(sandbox_id):
+            self.signal(container_id, 0)
         sandbox.shown = msgspec.structs.replace(sandbox.shown, ready=False, ips=())
         self.settle()
         self.hint(sandbox.config.uid)
@@ -228,22 +204,37 @@ class SimulatedEngine:
     def drop_sandbox(self, sandbox_id: str) -> None:
         """Remove a sandbox with all that is in it."""
         self.stop_sandbox(sandbox_id)
-        inside = [key for key, each in self.containers.items() if each.sandbox_id == sandbox_id]
-        for container_id in inside:
+        for container_id in self._inside(sandbox_id):
             del self.containers[container_id]
-        self.hint(self.sandboxes.pop(sandbox_id).config.uid)
+        self.inside.pop(sandbox_id, None)
+        uid = self.sandboxes.pop(sandbox_id).config.uid
+        self.of_pod[uid].pop(sandbox_id)
+        if not self.of_pod[uid]:
+            del self.of_pod[uid]
+        self.hint(uid)
+
+    def drop_container(self, container_id: str) -> None:
+        """Remove a container, whether it runs or not."""
+        container = self.containers.pop(container_id)
+        self.inside[container.sandbox_id].pop(container_id, None)
+        self.hint(container.config.uid)
+
+    def _inside(self, sandbox_id: str) -> list[str]:
+        """The containers of a sandbox, in the order of their making."""
+        known = self.inside.get(sandbox_id, {}).items()
+        return [key for key, each in known if self.containers.get(key) is each]
 
     def pods(self, node: str, uid: PodUid | None) -> list[ObservedPod]:
         """What a node's driver sees."""
-        found: dict[PodUid, list[Sandbox]] = {}
-        for sandbox in self.sandboxes.values():
-            if sandbox.node == node and uid in (None, sandbox.config.uid):
-                found.setdefault(sandbox.config.uid, []).append(sandbox)
-        return [self._pod(sandboxes) for sandboxes in found.values()]
+        uids = list(self.of_pod) if uid is None else [uid]
+        shown = ((self.sandboxes[each] for each in self.of_pod.get(one, ())) for one in uids)
+        found = ([each for each in boxes if each.node == node] for boxes in shown)
+        return [self._pod(sandboxes) for sandboxes in found if sandboxes]
 
     def _pod(self, sandboxes: list[Sandbox]) -> ObservedPod:
-        config, ids = sandboxes[0].config, {each.shown.id for each in sandboxes}
-        containers = [each.shown for each in self.containers.values() if each.sandbox_id in ids]
+        config = sandboxes[0].config
+        ids = [key for each in sandboxes for key in self._inside(each.shown.id)]
+        containers = [self.containers[key].shown for key in ids]
         return ObservedPod(
             uid=config.uid,
             namespace=config.namespace,

@@ -29,9 +29,9 @@ from minikubelet.runtimes.simulated.simulatedengine import (
     Container,
     SimulatedEngine,
     image_id,
-    read_script,
 )
 from minikubelet.runtimes.simulated.simulatedoptions import Draws, SimulationOptions
+from minikubelet.runtimes.simulated.simulatedscript import read_script
 
 EVERYTHING = PodUid("")
 _FILES = 0.05
@@ -127,10 +127,8 @@ class SimulatedRuntime:
     async def remove_container(self, container_id: str) -> None:
         """Kill and remove a container."""
         async with self._call("remove_container", container_id):
-            container = self._container(container_id)
-            if container is not None:
-                del self.engine.containers[container_id]
-                self.engine.hint(container.config.uid)
+            if self._container(container_id) is not None:
+                self.engine.drop_container(container_id)
 
     async def list_pods(self, uid: PodUid | None = None) -> Sequence[ObservedPod]:
         """What exists now."""

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from minikubelet.model.ids import PodUid
 from minikubelet.model.observed import ContainerPhase, ObservedContainer
 from minikubelet.ports.runtimeport import ContainerConfig, Resources, RuntimeFault, SandboxConfig
-from minikubelet.runtimes.simulated.simulatedengine import Script, SimulatedEngine, read_script
+from minikubelet.runtimes.simulated.simulatedengine import SimulatedEngine
 from minikubelet.runtimes.simulated.simulatedoptions import Draws, SimulationOptions, parse_endpoint
 from minikubelet.runtimes.simulated.simulatedruntime import SimulatedRuntime
+from minikubelet.runtimes.simulated.simulatedscript import Script, read_script
 from tests.running import run
 from tests.runtimes.simulated.simulated_world import VirtualClock, turns
 
