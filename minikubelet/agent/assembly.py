@@ -11,6 +11,7 @@ import time
 
 import msgspec
 
+from minikubelet.agent.agentmeasuring import Measuring
 from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream
 from minikubelet.agent.agentview import AgentView, Health
 from minikubelet.agent.noderoom import with_room
@@ -41,6 +42,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
     wired: Wired
     making: PodMaking
+    measuring: Measuring
     view: AgentView
     health: Health
 
@@ -133,7 +135,8 @@ def assemble(
     wired.inbox.put(with_room(plan, _started(plan, history.boot, runtime)))
     reports.follow_node(wired.inbox.put)
     view = AgentView(plan, reducer, health=health, intake=wired.intake, outbox=outbox)
-    return Parts(wired=wired, making=making, view=view, health=health)
+    measuring = Measuring(plan, runtime, vault.paths, reducer=reducer, put=wired.inbox.put)
+    return Parts(wired=wired, making=making, measuring=measuring, view=view, health=health)
 
 
 def _started(plan: AgentPlan, boot: str, runtime: Runtime) -> AgentStarted:

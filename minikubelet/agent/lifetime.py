@@ -154,6 +154,7 @@ def _tasks(
     tasks: list[Coroutine[object, object, None]] = [
         *parts.wired.tasks(),
         *parts.making.tasks(),
+        *parts.measuring.tasks(),
         *reports.tasks(parts.health, port),
     ]
     if plan.places.manifests is not None:

@@ -33,8 +33,10 @@ from minikubelet.core.events import (
     SandboxStartFailed,
     SandboxStopped,
     SlotEvent,
+    StorageMeasured,
     TimerFired,
 )
+from minikubelet.core.eviction import outgrown
 from minikubelet.core.look import observe
 from minikubelet.core.merge import merge
 from minikubelet.core.probes import probed
@@ -60,6 +62,8 @@ def apply(slot: Slot, event: SlotEvent, now: Moment) -> Slot:
             return observe(slot, event, now)
         case ContainerProbed():
             return probed(slot, event, now)
+        case StorageMeasured():
+            return outgrown(slot, event, now)
         case TimerFired():
             return replace(slot, wake_at=0)
         case PodSet() | PodWithdrawn():

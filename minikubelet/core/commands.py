@@ -27,6 +27,7 @@ class Reason(Enum):
     POD_UNKNOWN = "PodUnknown"
     POD_REFUSED = "PodRefused"
     POD_PREEMPTED = "PodPreempted"
+    POD_EVICTED = "PodEvicted"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     NEXT_IN_ORDER = "NextInOrder"
     CONTAINER_EXITED = "ContainerExited"

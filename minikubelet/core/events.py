@@ -16,7 +16,7 @@ from minikubelet.core.nodeevents import (
     RuntimeListed,
     SourceSynced,
 )
-from minikubelet.core.nodefacts import Pairs
+from minikubelet.core.nodefacts import Amounts, Pairs
 from minikubelet.model.ids import PodUid, SlotKey, Source
 from minikubelet.model.observed import ObservedPod
 from minikubelet.model.pod import Pod, ProbeKind
@@ -51,6 +51,7 @@ __all__ = [
     "SlotEvent",
     "SourceSynced",
     "SpecEvent",
+    "StorageMeasured",
     "TimerFired",
 ]
 
@@ -228,6 +229,20 @@ class SandboxRemoved(Event, tag=True, frozen=True, kw_only=True):
     sandbox_id: str
 
 
+class StorageMeasured(Event, tag=True, frozen=True, kw_only=True):
+    """A pod was found to have written more to the node's disk than it may; sizes in bytes.
+
+    `volumes` are its emptyDirs that have a sizeLimit, `containers` their logs and own file systems, `total`
+    is all of it.
+    """
+
+    slot: SlotKey
+    uid: PodUid
+    volumes: Amounts = ()
+    containers: Amounts = ()
+    total: int = 0
+
+
 class PodCleanedUp(Event, tag=True, frozen=True, kw_only=True):
     """CleanUpPod succeeded: nothing of the pod is left on the node's disk."""
 
@@ -267,5 +282,7 @@ PodResult = (
     | CommandFailed
 )
 ResultEvent = PodResult | PodCleanedUp
-SlotEvent = SpecEvent | MirrorEvent | PodObserved | ContainerProbed | ResultEvent | TimerFired
+SlotEvent = (
+    SpecEvent | MirrorEvent | PodObserved | ContainerProbed | StorageMeasured | ResultEvent | TimerFired
+)
 AnyEvent = NodeEvent | SlotEvent

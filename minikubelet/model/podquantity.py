@@ -52,6 +52,31 @@ def milli(text: str) -> int:
     return math.ceil(parse_quantity(text) * 1000)
 
 
+def spell_binary(number: int) -> str:
+    """A whole number with the largest of Ki, Mi … that divides it, as upstream writes what it has counted."""
+    for suffix in ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki"):
+        size = _SUFFIX[suffix].numerator
+        if number and number % size == 0:
+            return f"{number // size}{suffix}"
+    return str(number)
+
+
+def canonical(text: str) -> str:
+    """A quantity as upstream writes it again: `1024Mi` is `1Gi`, `2000M` is `2G`."""
+    match = _GRAMMAR.fullmatch(text)
+    suffix = match["suffix"] if match else None
+    if suffix and suffix.endswith("i"):
+        return spell_binary(whole(text))
+    value = parse_quantity(text)
+    if match is None or match["exponent"] or value.denominator != 1:
+        return text
+    for larger in ("E", "P", "T", "G", "M", "k"):
+        size = _SUFFIX[larger].numerator
+        if value and value.numerator % size == 0:
+            return f"{value.numerator // size}{larger}"
+    return str(value.numerator)
+
+
 def spell_number(number: float) -> str:
     """Spell a bare number of YAML or JSON as the quantity it stands for: 2 is `2`, 0.5 is `500m`."""
     if isinstance(number, int):

@@ -290,3 +290,6 @@ class Runtime(Protocol):
 
     async def container_stats(self, container_id: str) -> Mapping[str, int]:
         """`cpu_usage_ns`, `memory_bytes`, `pids` of a running container; empty if it does not run."""
+
+    async def container_disk(self, container_id: str) -> int:
+        """Bytes that a container has written into its own file system; 0 where it has none of its own."""

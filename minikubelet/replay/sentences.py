@@ -57,7 +57,7 @@ def of_event(event: e.AnyEvent) -> str:  # noqa: C901 - one arm an event
             return _of_result(event)
 
 
-def _of_result(event: e.AnyEvent) -> str:  # noqa: C901 - one arm an event
+def _of_result(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - one arm an event
     match event:
         case e.SandboxStarted():
             address = f", address {', '.join(event.ips)}" if event.ips else ""
@@ -75,6 +75,8 @@ def _of_result(event: e.AnyEvent) -> str:  # noqa: C901 - one arm an event
             return f"container {event.container} was stopped, exit code {event.exit_code}"
         case e.ContainerProbed():
             return _probed(event)
+        case e.StorageMeasured():
+            return f"the pod has written {event.total} bytes to the node's disk, more than it may"
         case e.ContainerRemoved():
             return f"dead container {event.container} ({short(event.container_id)}) was removed"
         case e.SandboxStopped():
@@ -193,6 +195,7 @@ _REASONS = {
     c.Reason.POD_UNKNOWN: "no source knows this pod, it was only found on the runtime",
     c.Reason.POD_REFUSED: "the node does not take the pod",
     c.Reason.POD_PREEMPTED: "a critical pod had no room, and this one gives way to it",
+    c.Reason.POD_EVICTED: "the node evicts the pod",
     c.Reason.DEADLINE_EXCEEDED: "activeDeadlineSeconds has passed",
     c.Reason.NEXT_IN_ORDER: "its turn had come: all that comes before it is done",
     c.Reason.CONTAINER_EXITED: "the container had exited and its restart policy starts it again",

@@ -24,7 +24,7 @@ _OF_CONTAINERS = (
 _VOLUMES_HONOURED = ("name", "emptyDir", "hostPath", "configMap", "secret", "downwardAPI", "projected")
 
 ON_DISK: Final = "spec.volumes[].emptyDir.sizeLimit"
-"""A limit that nothing enforces yet where the directory is on disk: it takes evicting the pod."""
+"""A limit without effect on a static pod where the directory is on disk: such pods are never evicted."""
 
 NOT_HONOURED: Final = frozenset(
     (

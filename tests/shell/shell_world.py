@@ -51,6 +51,7 @@ class FakeRuntime:
         self.broken: Exception | None = None
         self.shown: dict[PodUid, ObservedPod] = {}
         self.images: dict[str, ImageInfo] = {}
+        self.written: dict[str, int] = {}
         self.hints: asyncio.Queue[RuntimeEvent | RuntimeFault] = asyncio.Queue()
         self.connects = 0
         self.gates: dict[str, Gate] = {}
@@ -144,6 +145,9 @@ class FakeRuntime:
 
     async def container_stats(self, container_id: str) -> Mapping[str, int]:
         return {}
+
+    async def container_disk(self, container_id: str) -> int:
+        return self.written.get(container_id, 0)
 
 
 class FakeOutbox:

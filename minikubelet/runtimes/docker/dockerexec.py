@@ -118,3 +118,14 @@ def usage_of(found: dict[str, Any]) -> dict[str, int]:
         "memory_bytes": max(0, int(memory["usage"]) - int(inactive)),
         "pids": int((found.get("pids_stats") or {}).get("current", 0)),
     }
+
+
+async def writable_layer(engine: Engine, container_id: str) -> int:
+    """Bytes that a container has written over its image; 0 for one that is gone."""
+    try:
+        found = await engine.ask("GET", f"containers/{container_id}/json", params={"size": True})
+    except DockerError as error:
+        if is_gone(error):
+            return 0
+        raise refused("ContainerStats", error, container_id=container_id) from None
+    return max(0, int(found.get("SizeRw") or 0))

@@ -259,6 +259,12 @@ class DockerRuntime:
             return {}
         return await dockerexec.container_stats(self._engine, container_id)
 
+    async def container_disk(self, container_id: str) -> int:
+        """The size of a container's writable layer."""
+        if not await self._observer.is_ours(container_id):
+            return 0
+        return await dockerexec.writable_layer(self._engine, container_id)
+
 
 def _runs(holder: Inspected) -> bool:
     return holder.state.status in {"running", "paused"}

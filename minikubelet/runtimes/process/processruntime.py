@@ -63,9 +63,8 @@ class ProcessRuntime:
 
     `ip` is shown as the address of every pod: processes have the host's network. Without
     `namespaces` volumes are symlinks even where mount namespaces would be allowed. Nothing is lost when
-    the object goes: another one for the same directory and node adopts everything. A service manager must
-    not end the agent's whole process tree with it (systemd: `KillMode=process`). Who kills a supervisor
-    kills its container, which then shows 137.
+    the object goes: another one for the same directory and node adopts everything. A service manager must not
+    end the whole process tree (systemd: `KillMode=process`). A killed supervisor's container shows 137.
     """
 
     def __init__(self, state_dir: Path, *, node: str, ip: str = "127.0.0.1", namespaces: bool = True) -> None:
@@ -237,6 +236,10 @@ class ProcessRuntime:
         if state is None or state.exit_code is not None:
             return {}
         return await asyncio.to_thread(processlaunch.usage, state.shim)
+
+    async def container_disk(self, container_id: str) -> int:  # noqa: ARG002 - the port's name
+        """Nothing: processes write where they are told to."""
+        return 0
 
     def _ended(self, container_id: str) -> None:
         self._hints.hint(PodUid(container_id.partition("_")[0]))

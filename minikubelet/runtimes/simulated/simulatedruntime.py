@@ -210,6 +210,11 @@ class SimulatedRuntime:
             ran = self._clock.now() - container.shown.started_at
             return {"cpu_usage_ns": ran * 10, "memory_bytes": 16 << 20, "pids": 1}
 
+    async def container_disk(self, container_id: str) -> int:
+        """Nothing: simulated containers write no files."""
+        async with self._call("container_disk", container_id):
+            return 0
+
     @asynccontextmanager
     async def _call(self, name: str, subject: str = "") -> AsyncIterator[None]:
         """A call with its fate: it takes its time, and may fail before or after what is in the block."""

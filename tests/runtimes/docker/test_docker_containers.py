@@ -118,6 +118,7 @@ def test_stats_of_what_runs_and_of_what_does_not(world: DockerWorld) -> None:
             await runtime.stop_container(container_id, 0)
             assert await runtime.container_stats(container_id) == {}
             assert await runtime.container_stats("0" * 64) == {}
+            assert await runtime.container_disk("0" * 64) == 0
 
     go(main)
 
