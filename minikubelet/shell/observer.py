@@ -177,5 +177,7 @@ class Observer:
         self._put(PodObserved(slot=slot, pod=self._redacted(pod), after=after))
 
     def _redacted(self, pod: ObservedPod) -> ObservedPod:
+        if not any(c.message for c in pod.containers):
+            return pod
         containers = tuple(replace(c, message=self._redact(pod.uid, c.message)) for c in pod.containers)
         return replace(pod, containers=containers)

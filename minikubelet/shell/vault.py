@@ -128,6 +128,8 @@ class Vault:
 
     def redact(self, uid: PodUid, text: str) -> str:
         """A text of the engine without the secret values of that pod."""
+        if not text:
+            return text
         pod = self._pods.get(uid)
         hidden = sorted(self._hidden.get(uid, ()), key=lambda value: (-len(value), value))
         return redact_text(text, (*hidden, *(secret_values(pod) if pod else ()))) if pod or hidden else text

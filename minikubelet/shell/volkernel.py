@@ -75,13 +75,14 @@ def mounts_below(directory: Path) -> list[Path]:
     """What is mounted at a directory or below it, the innermost and latest first."""
     base = os.path.realpath(directory)
     found = []
-    with Path("/proc/self/mountinfo").open(encoding="utf-8", errors="surrogateescape") as table:
-        for line in table:
-            point = line.split(" ")[4]
+    table = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    for line in table.split("\n")[:-1]:
+        point = line.split(" ", 5)[4]
+        if "\\" in point:
             for escaped, plain in _ESCAPES:
                 point = point.replace(escaped, plain)
-            if point == base or point.startswith(f"{base}/"):
-                found.append(Path(point))
+        if point == base or point.startswith(f"{base}/"):
+            found.append(Path(point))
     return found[::-1]
 
 

@@ -290,7 +290,8 @@ def merged(before: Any, patch: JsonObject) -> JsonObject:
         elif key == "conditions":
             found = {each["type"]: each for each in status.get(key) or ()}
             for each in value:
-                found[each["type"]] = {**found.get(each["type"], {}), **each}
+                said = {**found.get(each["type"], {}), **each}
+                found[each["type"]] = {name: said[name] for name in said if said[name] is not None}
             status[key] = list(found.values())
         elif isinstance(value, list):
             status[key] = [each for each in value if "$patch" not in each]

@@ -13,7 +13,7 @@ from typing import Final
 from minikubelet.model.ids import PodUid
 from minikubelet.model.observed import ContainerPhase
 from minikubelet.ports.runtimeport import ContainerConfig, SandboxConfig
-from minikubelet.runtimes.simulated.simulatedengine import SimulatedEngine
+from minikubelet.runtimes.simulated.simulatedengine import Container, SimulatedEngine
 from minikubelet.runtimes.simulated.simulatedscript import Script
 from minikubelet.simulation.simloop import AgentClock, WorldClock
 
@@ -71,7 +71,7 @@ class WatchedEngine(SimulatedEngine):
     history: dict[str, list[Instance]] = field(default_factory=dict)
     calm: bool = False
     calls: dict[str, int] = field(default_factory=dict)
-    real: WorldClock = field(default_factory=WorldClock)
+    real: WorldClock = field(kw_only=True)
     """the judges' clock, which nobody sets"""
     dropping: bool = False
     under_way: int = 0
@@ -128,10 +128,7 @@ class WatchedEngine(SimulatedEngine):
         if instance is not None and fresh:
             self.judge.start(instance)
             instance.started_at = self.real.now()
-        try:
-            SimulatedEngine.start(self, container_id)
-        finally:
-            self._note_ends()
+        SimulatedEngine.start(self, container_id)
 
     def signal(self, container_id: str, grace_seconds: float) -> None:
         """Begin to stop a container."""
@@ -160,20 +157,15 @@ class WatchedEngine(SimulatedEngine):
             if instance.sandbox_id == sandbox_id:
                 instance.gone = True
 
-    def settle(self) -> None:
-        """Let everything happen that was to happen until now."""
-        SimulatedEngine.settle(self)
-        self._note_ends()
-
-    def _note_ends(self) -> None:
-        for container_id, container in self.containers.items():
-            shown = container.shown
-            if shown.phase is ContainerPhase.EXITED:
-                instance = self.latest(container_id)
-                if instance is not None and not instance.ended_at:
-                    late = self.clock.now() - (shown.finished_at or self.clock.now())
-                    instance.ended_at = self.real.now() - late
-                    instance.exit_code = shown.exit_code or 0
+    def finish(self, container: Container) -> None:
+        """A container ends, or is found to have ended."""
+        SimulatedEngine.finish(self, container)
+        shown = container.shown
+        instance = self.latest(shown.id)
+        if instance is not None and not instance.ended_at:
+            late = self.clock.now() - (shown.finished_at or self.clock.now())
+            instance.ended_at = self.real.now() - late
+            instance.exit_code = shown.exit_code or 0
 
     def lose(self, container_id: str) -> None:
         """A container is not there any more."""

@@ -41,7 +41,7 @@ from minikubelet.simulation.simapi import LifeApi, SimApi
 from minikubelet.simulation.simdisk import LifeDisk
 from minikubelet.simulation.simengine import NODE
 from minikubelet.simulation.simfolder import FOLDER, SimFolder, cached_reader
-from minikubelet.simulation.simloop import Life, WorldClock, blocking
+from minikubelet.simulation.simloop import Life, blocking
 from minikubelet.simulation.simpods import NAMESPACE
 from minikubelet.simulation.simruntime import LifeRuntime
 from minikubelet.sources import filesource
@@ -94,6 +94,7 @@ class AgentLife:
         clock: Clock,
         root: Path,
         seed: int,
+        began: int,
     ) -> None:
         self.number = number
         self.life = Life()
@@ -102,7 +103,7 @@ class AgentLife:
         self.has_api = api is not None
         self.witness = witness
         self.clock = clock
-        self.began = WorldClock().now()
+        self.began = began
         self.task: asyncio.Task[None] | None = None
         self.vault = Vault(PodPaths(root, root / "logs"))
         self.vault.load()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import heapq
 import itertools
+from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
@@ -17,6 +19,9 @@ SECOND: Final = 1_000_000
 EPOCH: Final = 1_767_225_600 * SECOND
 """where simulated time begins: 2026-01-01T00:00:00Z, in µs"""
 _PRUNE: Final = 512
+_FEW_TIMERS: Final = 100
+_RESOLUTION: Final = 1e-9
+_LONGEST_JUMP: Final = 24 * 3600.0
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -57,32 +62,17 @@ def _no_delay() -> float:
 LIFE: contextvars.ContextVar[Life | None] = contextvars.ContextVar("simulated_life", default=None)
 
 
-class _Selector:
-    """What the base loop waits with: it waits for nobody and moves the time."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        self._loop = loop
-
-    def select(self, timeout: float | None) -> list[Any]:
-        """Jump over the time in which nothing happens."""
-        if timeout is None:
-            raise Stuck("nothing is ready and no timer is armed")
-        if timeout > 0:
-            self._loop.jump(timeout)
-        return []
-
-    def close(self) -> None:
-        """There is nothing to let go of."""
-
-
 class VirtualLoop(asyncio.BaseEventLoop):
     """A loop whose `time` is virtual, in seconds since the simulation began."""
+
+    _ready: deque[asyncio.Handle]
+    _scheduled: list[Any]  # a heap of timers
+    _stopping: bool
+    _timer_cancelled_count: int
 
     def __init__(self) -> None:
         super().__init__()
         self._now = 0.0
-        self._selector = _Selector(self)
-        self._clock_resolution = 1e-9
         self.numbers = itertools.count()
         self.set_task_factory(lambda _loop, coro, **options: _make_task(self, coro, **options))
 
@@ -90,9 +80,16 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Virtual seconds."""
         return self._now
 
-    def jump(self, seconds: float) -> None:
-        """Let time pass in which nothing happens."""
-        self._now += seconds
+    def call_soon(
+        self,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Handle:
+        """Have something called in the next round."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
 
     def call_at(
         self,
@@ -102,11 +99,22 @@ class VirtualLoop(asyncio.BaseEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """Arm a timer, for the life that asks for it."""
-        handle = super().call_at(when, callback, *args, context=context)
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._arm(timer)
         life = LIFE.get()
         if life is not None:
-            life.note(handle)
-        return handle
+            life.note(timer)
+        return timer
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Arm a timer so many virtual seconds ahead."""
+        return self.call_at(self._now + delay, callback, *args, context=context)
 
     def run_in_executor(
         self,
@@ -117,11 +125,41 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Make a blocking call here, after the time that it takes."""
         return asyncio.ensure_future(blocking(func, *args))
 
-    def _process_events(self, _events: list[Any]) -> None:
-        """There are none."""
+    def _arm(self, timer: Any) -> None:
+        timer._scheduled = True
+        heapq.heappush(self._scheduled, timer)
 
-    def _write_to_self(self) -> None:
-        """Nobody waits in a selector."""
+    def _run_once(self) -> None:
+        """One round as the base class's, without what only sockets and threads need."""
+        self._drop_cancelled()
+        if not (self._ready or self._stopping):
+            self._jump()
+        ready, timers, due = self._ready, self._scheduled, self._now + _RESOLUTION
+        while timers and timers[0]._when < due:
+            timer = heapq.heappop(timers)
+            timer._scheduled = False
+            ready.append(timer)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+
+    def _drop_cancelled(self) -> None:
+        """Forget timers that were cancelled, where they are next or have become too many."""
+        timers, cancelled = self._scheduled, self._timer_cancelled_count
+        if len(timers) > _FEW_TIMERS and cancelled > len(timers) / 2:
+            self._scheduled = [timer for timer in timers if not timer._cancelled]
+            heapq.heapify(self._scheduled)
+            self._timer_cancelled_count = 0
+        while self._scheduled and self._scheduled[0]._cancelled:
+            heapq.heappop(self._scheduled)._scheduled = False
+            self._timer_cancelled_count -= 1
+
+    def _jump(self) -> None:
+        """Let the time pass in which nothing happens."""
+        if not self._scheduled:
+            raise Stuck("nothing is ready and no timer is armed")
+        self._now += min(max(0.0, self._scheduled[0]._when - self._now), _LONGEST_JUMP)
 
 
 async def blocking(func: Callable[..., _T], *args: Any, **_options: object) -> _T:
@@ -182,9 +220,12 @@ async def end(life: Life) -> None:
 class WorldClock:
     """The engine's clock: virtual time as microseconds since the epoch."""
 
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._time = loop.time
+
     def now(self) -> int:
         """Microseconds since the epoch."""
-        return EPOCH + round(asyncio.get_running_loop().time() * SECOND)
+        return EPOCH + round(self._time() * SECOND)
 
     async def sleep(self, seconds: float) -> None:
         """Return once that much time has passed."""
@@ -194,9 +235,10 @@ class WorldClock:
 class AgentClock(WorldClock):
     """The agent's wall clock, which somebody may set."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: VirtualLoop) -> None:
+        super().__init__(loop)
         self.offset = 0
 
     def now(self) -> int:
         """Microseconds since the epoch, as the machine believes."""
-        return super().now() + self.offset
+        return EPOCH + round(self._time() * SECOND) + self.offset

@@ -57,7 +57,7 @@ def run(scenario: Scenario) -> Report:
     loop.set_exception_handler(lambda _loop, context: failures.extend(_told(context)))
     try:
         asyncio.set_event_loop(None)
-        world = World(scenario, root)
+        world = World(scenario, root, loop)
         with _silence(), replaced(world.folder):
             report = loop.run_until_complete(_run(world))
         for text in failures:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from minikubelet.model.ids import PodUid
 from minikubelet.model.observed import ObservedPod
@@ -18,9 +18,10 @@ from minikubelet.ports.runtimeport import ContainerConfig, RegistryAuth, Runtime
 from minikubelet.runtimes.simulated.simulatedoptions import Draws, Fate, SimulationOptions
 from minikubelet.runtimes.simulated.simulatedruntime import SimulatedRuntime
 from minikubelet.simulation.simengine import NODE, WatchedEngine
-from minikubelet.simulation.simloop import LifeEnded, outside
+from minikubelet.simulation.simloop import SECOND, LifeEnded, outside
 
 _T = TypeVar("_T")
+_ROUNDS: Final = 5
 
 
 class CalmingDraws(Draws):
@@ -52,6 +53,7 @@ class LifeRuntime(SimulatedRuntime):
         self._watched = engine
         self._draws = draws
         self._random = random
+        self._waiting: list[asyncio.Future[None]] = []
         self.over = False
 
     async def run_pod_sandbox(self, config: SandboxConfig) -> str:
@@ -105,6 +107,31 @@ class LifeRuntime(SimulatedRuntime):
         finally:
             self._watched.under_way -= 1
 
+    def _stir(self) -> None:
+        """Have all who wait look again."""
+        waiting, self._waiting = self._waiting, []
+        for woken in waiting:
+            _wake(woken)
+
+    async def _until(self, when: int | None) -> None:
+        """Wait for a time or any change as the driver does, without a task for each: it is done all the time.
+
+        What changed is heard a few rounds later, so that others who act in the same moment come first.
+        """
+        loop = asyncio.get_running_loop()
+        woken = loop.create_future()
+        self._waiting.append(woken)
+        timer = None
+        if when is not None:
+            timer = loop.call_later(max(0, when - self._clock.now()) / SECOND, _wake, woken)
+        try:
+            await woken
+        finally:
+            if timer is not None:
+                timer.cancel()
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
+
     async def _outlive(self, call: Coroutine[Any, Any, _T]) -> _T:
         """Make a call that is under way in the engine whatever becomes of who made it."""
         if self.over:
@@ -118,6 +145,11 @@ class LifeRuntime(SimulatedRuntime):
                 task.cancel()
             task.add_done_callback(_heard)
             raise
+
+
+def _wake(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)
 
 
 def _heard(task: object) -> None:

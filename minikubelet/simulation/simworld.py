@@ -28,7 +28,16 @@ from minikubelet.simulation.simengine import (
 from minikubelet.simulation.simfolder import SimFolder
 from minikubelet.simulation.simjournal import state_of
 from minikubelet.simulation.simlife import AgentLife
-from minikubelet.simulation.simloop import SECOND, AgentClock, LifeEnded, WorldClock, end, inside, outside
+from minikubelet.simulation.simloop import (
+    SECOND,
+    AgentClock,
+    LifeEnded,
+    VirtualLoop,
+    WorldClock,
+    end,
+    inside,
+    outside,
+)
 from minikubelet.simulation.simruntime import CalmingDraws, LifeRuntime
 from minikubelet.simulation.simsafety import Safety
 from minikubelet.simulation.simscenario import Action, Kind, Scenario
@@ -47,7 +56,7 @@ class Violation(msgspec.Struct, frozen=True):
 class World:
     """Everything of one run. `violations` are what the judges have found so far."""
 
-    def __init__(self, scenario: Scenario, root: Path) -> None:
+    def __init__(self, scenario: Scenario, root: Path, loop: VirtualLoop) -> None:
         self.scenario = scenario
         self.root = root
         self.violations: list[Violation] = []
@@ -56,9 +65,9 @@ class World:
         self.decisions = 0
         self.lives = 0
         self.agent: AgentLife | None = None
-        self.clock = WorldClock()
-        self.agent_clock = AgentClock()
-        self.engine = WatchedEngine(self.agent_clock)
+        self.clock = WorldClock(loop)
+        self.agent_clock = AgentClock(loop)
+        self.engine = WatchedEngine(self.agent_clock, real=self.clock)
         self.book = Book(self.clock)
         self.safety = Safety(self.engine, self.book, self.fail)
         self.safety.knows = self._known_to_run
@@ -104,6 +113,7 @@ class World:
             clock=self.agent_clock,
             root=self.root,
             seed=seed,
+            began=self.clock.now(),
         )
         slow = Random(f"{seed} disk {number}")  # noqa: S311 - no secret
         agent.life.delay = lambda: self.scenario.slow_disk * slow.random()

@@ -6,7 +6,7 @@ Belongs here: what is metadata of the API's bookkeeping and what is the pod. May
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -19,6 +19,8 @@ from minikubelet.wire.defaults import with_defaults
 from minikubelet.wire.fieldpaths import Findings, spell_path
 from minikubelet.wire.fitting import fit
 from minikubelet.wire.staticpod import of_one_spelling
+
+T = TypeVar("T")
 
 
 class UnreadablePod(ValueError):
@@ -45,10 +47,11 @@ class ApiPod(msgspec.Struct, frozen=True, kw_only=True):
 def decode_pod(received: dict[str, Any]) -> ApiPod:
     """Decode an API server's pod; raises UnreadablePod. Unknown fields are left out."""
     findings = Findings()
-    pod = fit({**received, "kind": "Pod"}, Pod, findings, strict=False)
+    wanted = {key: value for key, value in received.items() if key != "status"}
+    pod = _read({**wanted, "kind": "Pod"}, Pod, findings)
     if pod is None or findings.found or not pod.metadata.name or not pod.metadata.uid:
         raise UnreadablePod(_complaint(received, findings))
-    status = fit(received.get("status") or {}, PodStatus, Findings(), strict=False)
+    status = _read(received.get("status") or {}, PodStatus, Findings())
     meta = pod.metadata
     kept = ObjectMeta(
         name=meta.name,
@@ -69,6 +72,14 @@ def decode_pod(received: dict[str, Any]) -> ApiPod:
         mirror_hash=meta.annotations.get(podmarks.CONFIG_MIRROR, ""),
         source=meta.annotations.get(podmarks.CONFIG_SOURCE, ""),
     )
+
+
+def _read(received: Any, kind: type[T], findings: Findings) -> T | None:
+    """What is as the model has it is read at once; nulls, unknown fields and the like are fitted first."""
+    try:
+        return msgspec.convert(received, kind)
+    except msgspec.ValidationError:
+        return fit(received, kind, findings, strict=False)
 
 
 def encode_pod(pod: Pod, status: PodStatus | None = None) -> dict[str, Any]:

@@ -226,6 +226,16 @@ def test_fields_of_newer_api_servers_are_left_out() -> None:
     assert decode_pod(pod).pod == decode_pod(expected).pod
 
 
+def test_a_pod_that_is_read_at_once_is_the_one_that_is_fitted() -> None:
+    """A null somewhere, as old clients leave them, makes the slow way of reading necessary, and no other pod."""
+    plain, with_null = received(), received(generateName=None)
+    plain["status"] = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    with_null["status"] = {**plain["status"], "message": None}
+    at_once, fitted = decode_pod(plain), decode_pod(with_null)
+    assert at_once == fitted
+    assert msgspec.json.encode(at_once.pod) == msgspec.json.encode(fitted.pod)
+
+
 @pytest.mark.parametrize(
     ("pod", "message"),
     [

@@ -81,7 +81,7 @@ class SimulatedEngine:
             if container.script.when and Path(container.script.when).exists():
                 container.end_by(now, container.script.code)
             if container.ends_at is not None and container.ends_at <= now:
-                self._finish(container)
+                self.finish(container)
 
     def next_end(self) -> int | None:
         """When the next container ends, None if none is going to."""
@@ -173,7 +173,7 @@ class SimulatedEngine:
         container.shown = _with(container.shown, phase=ContainerPhase.RUNNING, started_at=now)
         if script.missing:
             container.end_by(now, NOT_FOUND, "ContainerCannotRun")
-            self._finish(container)
+            self.finish(container)
             why = f"command not found: {' '.join(container.config.command)}"
             raise RuntimeFault("RunContainerError", why, container_id=container_id, exit_code=NOT_FOUND)
         if script.when:
@@ -243,7 +243,8 @@ class SimulatedEngine:
             containers=tuple(sorted(containers, key=lambda each: (-each.attempt, each.name))),
         )
 
-    def _finish(self, container: Container) -> None:
+    def finish(self, container: Container) -> None:
+        """A container ends as it was to end."""
         code, reason = container.end
         container.shown = _with(
             container.shown,
