@@ -227,7 +227,7 @@ def test_fields_of_newer_api_servers_are_left_out() -> None:
 
 
 def test_a_pod_that_is_read_at_once_is_the_one_that_is_fitted() -> None:
-    """A null somewhere, as old clients leave them, makes the slow way of reading necessary, and no other pod."""
+    """A null somewhere, as old clients leave one, makes the slow way necessary, and no other pod."""
     plain, with_null = received(), received(generateName=None)
     plain["status"] = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
     with_null["status"] = {**plain["status"], "message": None}
