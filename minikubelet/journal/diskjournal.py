@@ -2,24 +2,25 @@
 
 Here is when to write and what to tell the owner; how bytes get onto the disk is in `writing`, what a start
 makes of the disk in `journalopen`. While degraded, records are held in memory, nobody waits for the disk, and
-a new segment is tried again and again; the owner's next snapshot is tried at once.
+a new segment is tried again and again; the owner's next snapshot is tried at once. A disk that hangs degrades
+the journal too, until it answers.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from minikubelet.journal.diskthread import DiskThread
 from minikubelet.journal.fileops import FileOps, RealFileOps
 from minikubelet.journal.framing import check_snapshot, encode_record
 from minikubelet.journal.heldrecords import HeldRecords
 from minikubelet.journal.journalopen import Prepared, prepare
 from minikubelet.journal.segments import Identity, now_us
 from minikubelet.journal.survey import records_of
+from minikubelet.journal.waiting import Waiting
 from minikubelet.journal.writing import Group, Patience, SegmentStore, WriteOutcome
 from minikubelet.ports.journalport import JournalHealth, OpenedJournal, Record, Retention, Snapshot
 
@@ -38,12 +39,12 @@ class DiskJournal:
         self._held = HeldRecords(prepared.findings.next_seq - 1)
         self._durable = self._held.last
         self._switch: Snapshot | None = None
-        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._switched: list[asyncio.Future[None]] = []
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._waiting = Waiting()
+        self._thread = DiskThread(patience.hang_after, self._hang)
         self._drain: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._reminder: asyncio.TimerHandle | None = None
+        self._watch: asyncio.TimerHandle | None = None
         self._retry_in = patience.retry_first
         self._health = JournalHealth(bool(prepared.problem), prepared.problem)
         self._wanted = True
@@ -119,8 +120,7 @@ class DiskJournal:
         if target <= self._durable or self._health.degraded:
             return
         self._usable()
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append((target, waiter))
+        waiter = self._waiting.for_commit(target)
         self._kick()
         await waiter
 
@@ -135,10 +135,10 @@ class DiskJournal:
         head = Snapshot(seq, snapshot)
         check_snapshot(head)
         self._switch, self._wanted = head, False
-        waiter = asyncio.get_running_loop().create_future()
-        self._switched.append(waiter)
+        waiter = self._waiting.for_switch()
         self._kick()
-        await waiter
+        if not self._thread.hangs:
+            await waiter
 
     async def close(self) -> None:
         """Write what is left, and let go of the files and the lock."""
@@ -146,14 +146,18 @@ class DiskJournal:
             return
         self._closed = True
         if self._drain is not None:
-            await asyncio.wait([self._drain])
-        if not self._stopped:
-            await asyncio.wait([self._kick()])
-        for timer in (self._timer, self._reminder):
+            await self._thread.answered(self._drain)
+        if not self._thread.hangs and not self._stopped:
+            await self._thread.answered(self._kick())
+        for timer in (self._timer, self._reminder, self._watch):
             if timer is not None:
                 timer.cancel()
-        await asyncio.get_running_loop().run_in_executor(self._worker, self._store.close)
-        self._worker.shutdown()
+        if self._thread.hangs:
+            lost = self._held.last - self._durable
+            _log.error("journal closed although its disk does not answer", records_not_written=lost)
+        else:
+            await self._thread.run(self._store.close)
+        self._thread.close()
         self._release()
 
     def _arm(self, delay: float) -> None:
@@ -172,30 +176,50 @@ class DiskJournal:
 
     async def _write_all(self) -> None:
         """Hand group after group to the thread until nothing is left or the disk refuses."""
-        switched: list[asyncio.Future[None]] = []
         try:
             while self._held or self._switch is not None:
                 switch, self._switch = self._switch, None
-                switched, self._switched = self._switched, []
+                self._waiting.begin_switch()
                 taken = self._held.taken
                 if switch is None and self._held.hole:
                     self._ask("records were lost while the disk refused")
                     self._refused(None, taken, self._health.reason)
                     break
                 group = self._held.take(self._held.last if switch is None else switch.seq)
-                outcome = await asyncio.get_running_loop().run_in_executor(
-                    self._worker, self._write, group, switch
-                )
+                outcome = await self._thread.run(self._write, group, switch)
                 if outcome.failed:
                     self._refused(group, taken, outcome.failed)
                 else:
                     self._settle(outcome, begun=switch is not None)
-                _wake(switched)
+                self._waiting.end_switch()
                 if outcome.failed:
                     break
         except BaseException as error:
-            self._fail_waiters(error, switched)
+            self._stopped = f"the journal stopped: {error!r}"
+            self._waiting.fail(self._stopped)
             raise
+
+    def _hang(self) -> None:
+        self._degrade(f"the disk has not answered for {self._patience.hang_after:g} s")
+
+    def _look_later(self) -> None:
+        if not self._closed:
+            self._watch = asyncio.get_running_loop().call_later(self._patience.look_every, self._look_now)
+
+    def _look_now(self) -> None:
+        if self._drain is None or self._drain.done():
+            self._drain = asyncio.get_running_loop().create_task(self._look(), name="journal look")
+        else:
+            self._look_later()
+
+    async def _look(self) -> None:
+        """Whether what was written is still there, though nothing happens that would be written."""
+        lost = await self._thread.run(self._store.look)
+        if lost:
+            self._refused(None, self._held.taken, lost)
+        if self._held or self._switch is not None:
+            await self._write_all()
+        self._look_later()
 
     def _write(self, group: Group | None, switch: Snapshot | None) -> WriteOutcome:
         """Runs in the thread."""
@@ -215,9 +239,10 @@ class DiskJournal:
 
     def _settle(self, outcome: WriteOutcome, *, begun: bool) -> None:
         self._durable = self._held.taken
+        if self._watch is None:
+            self._look_later()
         self._retry_in = self._patience.retry_first
-        while self._waiters and self._waiters[0][0] <= self._durable:
-            _wake([self._waiters.popleft()[1]])
+        self._waiting.committed(self._durable)
         if not self._held.hole:  # else still degraded: records were let go meanwhile
             self._announce(outcome, begun=begun)
 
@@ -246,16 +271,19 @@ class DiskJournal:
             taken = self._durable = group.last  # only the new segment behind it failed
             group = None
         self._held.put_back(group, taken)
-        if not self._health.degraded:
-            _log.error("journal degraded: records are only held in memory", reason=reason)
-        if self._health != JournalHealth(degraded=True, reason=reason):
-            self._tell(JournalHealth(degraded=True, reason=reason))
-        _wake([waiter for _, waiter in self._waiters])
-        self._waiters.clear()
+        self._degrade(reason)
         self._wanted = True
         if not self._closed:
             self._arm(self._retry_in)
         self._retry_in = min(2 * self._retry_in, self._patience.retry_most)
+
+    def _degrade(self, reason: str) -> None:
+        """Say it, and let everybody go on."""
+        if not self._health.degraded:
+            _log.error("journal degraded: records are only held in memory", reason=reason)
+        if self._health != JournalHealth(degraded=True, reason=reason):
+            self._tell(JournalHealth(degraded=True, reason=reason))
+        self._waiting.let_go()
 
     def _ask(self, reason: str) -> None:
         self._wanted = True
@@ -266,18 +294,3 @@ class DiskJournal:
         self._health = health
         if self.on_health is not None:
             self.on_health(health)
-
-    def _fail_waiters(self, error: BaseException, switched: list[asyncio.Future[None]]) -> None:
-        """A bug in writing, or the end of the loop: nobody may wait for ever."""
-        self._stopped = f"the journal stopped: {error!r}"
-        waiting = [*(waiter for _, waiter in self._waiters), *self._switched, *switched]
-        for waiter in [waiter for waiter in waiting if not waiter.done()]:
-            waiter.set_exception(RuntimeError(self._stopped))
-        self._waiters.clear()
-        self._switched.clear()
-
-
-def _wake(waiters: list[asyncio.Future[None]]) -> None:
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_result(None)

@@ -42,6 +42,9 @@ class FileOps(Protocol):
     def fdatasync(self, fd: int) -> None:
         """Wait until what was written is on the disk."""
 
+    def holds(self, path: Path, fd: int | None = None) -> bool:
+        """Whether the path is there, and still names the file of the descriptor where one is given."""
+
     def close(self, fd: int) -> None:
         """Let go of a descriptor, and of a lock taken with it."""
 
@@ -98,6 +101,14 @@ class RealFileOps:
     def fdatasync(self, fd: int) -> None:
         """Wait until what was written is on the disk."""
         os.fdatasync(fd)
+
+    def holds(self, path: Path, fd: int | None = None) -> bool:
+        """Whether the path is there, and still names the file of the descriptor where one is given."""
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            return False
+        return fd is None or os.path.samestat(found, os.fstat(fd))
 
     def close(self, fd: int) -> None:
         """Let go of a descriptor, and of a lock taken with it."""

@@ -9,13 +9,16 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from minikubelet.journal.fileops import FileOps
 from minikubelet.journal.repairs import carry_out
 from minikubelet.journal.segments import LOCK_NAME, Identity, segment_names
 from minikubelet.journal.survey import Findings, survey_directory
 from minikubelet.journal.writing import SegmentStore
-from minikubelet.ports.journalport import JournalLockedError, Retention, Survey
+from minikubelet.ports.journalport import JournalLockedError, Retention, Survey, Verdict
+
+_log = structlog.get_logger(__name__)
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -89,7 +92,19 @@ def prepare(
         carried=findings.carried,
     )
     store.todo.extend([*steps, *repairs])
+    _tell_unchecked(findings)
     return Prepared(findings, store, lock.release, problem)
+
+
+def _tell_unchecked(findings: Findings) -> None:
+    left = [found for found in findings.survey.segments if found.verdict is Verdict.UNCHECKED]
+    if left:
+        _log.info(
+            "older segments of the journal were not verified: a start verifies a large one from its last"
+            " snapshot but one, `minikubelet replay --verify` all of it",
+            segments=len(left),
+            mib=sum(found.size for found in left) >> 20,
+        )
 
 
 def _first_problem(steps: list[Callable[[], None]], directory: Path, lock: DirectoryLock) -> str:

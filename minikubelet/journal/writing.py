@@ -5,6 +5,7 @@ to again, since what the kernel then holds of it is not known; the group is writ
 into a new segment. When to write, and what to do if that fails as well, is decided in `diskjournal`.
 """
 
+import errno
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ from minikubelet.journal.segments import (
 )
 from minikubelet.ports.journalport import Retention, SegmentHeader, Snapshot
 
+_REMEDY = "; make it again and restart the agent"
 _OVERDUE = 2  # a segment this many times its size gets a successor even without a snapshot
 
 
@@ -41,9 +43,15 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class Patience(msgspec.Struct, frozen=True):
-    """Times in seconds, and the bytes held in memory while the disk refuses."""
+    """Times in seconds, and the bytes held in memory while the disk refuses.
+
+    A disk that does not answer for `hang_after` is not waited for any longer; every `look_every` it is looked
+    whether what was written is still there.
+    """
 
     flush_after: float = 1.0
+    hang_after: float = 10.0
+    look_every: float = 10.0
     retry_first: float = 1.0
     retry_most: float = 30.0
     held_bytes: int = 64 << 20
@@ -93,9 +101,19 @@ class OpenSegment:
         data, crc = frame_group(group.payloads, len(group.payloads), group.last, self._crc)
         write_all(self._ops, self._fd, data)
         self._ops.fdatasync(self._fd)
+        self.check()
         self._crc = crc
         self.size += len(data)
         return Tail(group.last, crc)
+
+    def check(self) -> None:
+        """Raise OSError where the file was removed, and nobody will ever read what is written to it."""
+        if not self._ops.holds(self._path, self._fd):
+            there = self._ops.holds(self._path.parent)
+            what = "the segment" if there else f"the directory {self._path.parent}"
+            raise OSError(
+                errno.ENOENT, f"{what} was removed or moved while the agent ran{'' if there else _REMEDY}"
+            )
 
     def close(self) -> None:
         """Let go of the file; what it holds is durable or given up."""
@@ -134,6 +152,7 @@ class SegmentStore:
         self._carried = carried  # the snapshot of a segment in which no record counts yet
         self._open: OpenSegment | None = None
         self._strays: list[str] = []
+        self._lost = ""  # what became of the segment that was open, where somebody removed it
         self.todo: list[Callable[[], None]] = []
 
     @property
@@ -153,12 +172,13 @@ class SegmentStore:
 
     def write(self, group: Group) -> WriteOutcome:
         """Make a group durable, in a new segment where the open one fails or is long overdue."""
-        overcome = ""
+        overcome = self._lost
         if self._open is not None and self._open.size < _OVERDUE * self._limits.segment_bytes:
             try:
                 self._tail = self._open.write(group)
             except OSError as error:
                 overcome = _tell(error)
+                self._lost = overcome if isinstance(error, FileNotFoundError) else ""
                 self._drop()
             else:
                 self._carried = None
@@ -166,8 +186,20 @@ class SegmentStore:
         try:
             self._start(group.first, self._carried, group)
         except OSError as error:
-            return WriteOutcome(failed=_tell(error))
+            return WriteOutcome(
+                failed=(self._lost if isinstance(error, FileNotFoundError) else "") or _tell(error)
+            )
         return WriteOutcome(overcome=overcome)
+
+    def look(self) -> str:
+        """Why what was written is not there any more; nothing where it is."""
+        try:
+            if self._open is not None:
+                self._open.check()
+        except OSError as error:
+            self._lost = _tell(error)
+            self._drop()
+        return self._lost
 
     def begin(self, snapshot: Snapshot) -> WriteOutcome:
         """Start a new segment with a snapshot at its head; where that fails, the old one stays open."""
@@ -194,7 +226,7 @@ class SegmentStore:
                 self._drop()
             raise
         self._drop()
-        self._open = segment
+        self._open, self._lost = segment, ""
         self._carried = snapshot if tail is None else None
         self._tail = tail or self._tail
         self._remember(SegmentInfo(segment_name(first), segment.size, created, snapshot is not None))

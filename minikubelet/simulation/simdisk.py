@@ -112,6 +112,10 @@ class SimDisk:
         file.durable = len(file.data)
         self.synced(fresh)
 
+    def holds(self, path: Path, fd: int | None = None) -> bool:
+        """Whether the path still names the file of a descriptor; directories are always there."""
+        return fd is None or self._files.get(str(path)) is self._open.get(fd)
+
     def close(self, fd: int) -> None:
         """Let go of a descriptor."""
         self._open.pop(fd, None)
@@ -204,6 +208,10 @@ class LifeDisk:
     def fdatasync(self, fd: int) -> None:
         """Make durable what was written."""
         self._check().fdatasync(fd)
+
+    def holds(self, path: Path, fd: int | None = None) -> bool:
+        """Whether the path still names the file of a descriptor; directories are always there."""
+        return self._check().holds(path, fd)
 
     def close(self, fd: int) -> None:
         """Let go of a descriptor."""

@@ -93,10 +93,10 @@ class History:
         """What a kill leaves: no flush, no farewell; only the lock is gone with the process."""
         if journal._drain is not None:
             journal._drain.cancel()
-        for timer in (journal._timer, journal._reminder):
+        for timer in (journal._timer, journal._reminder, journal._watch):
             if timer is not None:
                 timer.cancel()
-        journal._worker.shutdown()
+        journal._thread.close()
         journal._store.close()
         journal._release()
 
