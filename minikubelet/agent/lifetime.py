@@ -82,7 +82,7 @@ async def _live(plan: AgentPlan, *, json_lines: bool) -> int:
         stack.callback(parts.wired.timers.cancel_all)
         stack.push_async_callback(parts.wired.handlers.aclose)
         await stack.enter_async_context(_local(plan, parts))
-        node = await stack.enter_async_context(serve_node(plan, parts.view, choice, reached))
+        node = await stack.enter_async_context(serve_node(plan, parts, choice, reached))
         _announce(plan, history, json_lines=json_lines)
         tasks = _tasks(plan, parts, reports, node.port, vault, json_lines=json_lines)
         await _until(stopping, [*tasks, *(start() for start in (*reached.tasks, *node.tasks))])

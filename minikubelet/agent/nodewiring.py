@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 import structlog
 
 from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream
-from minikubelet.agent.agentview import AgentView
+from minikubelet.agent.assembly import Parts
+from minikubelet.agent.insight import Insight
 from minikubelet.agent.runtimechoice import Choice
 from minikubelet.agent.upstream import Reached, Tasks
 from minikubelet.apiclient.apicertstore import PairStore
@@ -22,7 +23,8 @@ from minikubelet.apiclient.apicertwish import serving_wish
 from minikubelet.apiclient.apirotation import Rotation
 from minikubelet.model.settings import KubeletSettings
 from minikubelet.nodeapi.nodecerts import CertificateFault
-from minikubelet.nodeapi.nodeserver import NodeApiSetup, ServedNode, serve_node_api
+from minikubelet.nodeapi.noderoutes import NodeApiSetup
+from minikubelet.nodeapi.nodeserver import ServedNode, serve_node_api
 from minikubelet.stubapi.stubproxy import NodeLink
 
 SERVING_STORE: Final = "kubelet-server"
@@ -41,7 +43,7 @@ _log = structlog.get_logger()
 
 @asynccontextmanager
 async def serve_node(
-    plan: AgentPlan, view: AgentView, choice: Choice, reached: Reached
+    plan: AgentPlan, parts: Parts, choice: Choice, reached: Reached
 ) -> AsyncIterator[Serving]:
     """Serve the node API for as long as the block runs; raises StartFault.
 
@@ -58,12 +60,15 @@ async def serve_node(
         kubelet=kubelet,
         any_port=kubelet.port == KubeletSettings().port,
     )
+    insight = Insight(parts.view, plan.places.journal, parts.wired.prober)
     async with AsyncExitStack() as stack:
         if choice.streams is not None:
             stack.push_async_callback(choice.streams.aclose)
         try:
             node = await stack.enter_async_context(
-                serve_node_api(setup, view, choice.runtime, choice.streams, api=reached.client)
+                serve_node_api(
+                    setup, parts.view, choice.runtime, choice.streams, api=reached.client, insight=insight
+                )
             )
         except CertificateFault as fault:
             raise StartFault(str(fault)) from fault

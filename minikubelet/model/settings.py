@@ -120,6 +120,7 @@ class KubeletSettings(ApiStruct, frozen=True, kw_only=True):
     resolv_conf: str = "/etc/resolv.conf"
     shutdown_grace_period: Duration = 0.0
     shutdown_grace_period_critical_pods: Duration = 0.0
+    streaming_connection_idle_timeout: Duration = 4 * 3600.0
     crash_loop_back_off: CrashLoopBackOffConfig = CrashLoopBackOffConfig()
 
 

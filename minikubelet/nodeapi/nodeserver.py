@@ -13,17 +13,12 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
-from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import structlog
-from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
+from aiohttp import web
 
-from minikubelet.apiclient.apierrors import ApiError, ApiUnreachable
-from minikubelet.model.settings import KubeletSettings
 from minikubelet.nodeapi.nodecerts import (
     CertificateFault,
     ServingFiles,
@@ -33,16 +28,15 @@ from minikubelet.nodeapi.nodecerts import (
     server_context,
     serving_files,
 )
-from minikubelet.nodeapi.nodeconfigz import configuration
-from minikubelet.nodeapi.nodehandlers import Reading, json_response
+from minikubelet.nodeapi.nodeguard import Guard
 from minikubelet.nodeapi.nodeidentity import Identities
-from minikubelet.nodeapi.nodelookup import Lookup, NodeRefusal, NodeView
+from minikubelet.nodeapi.nodeinsight import NodeInsight
+from minikubelet.nodeapi.nodelookup import NodeView
 from minikubelet.nodeapi.nodemetrics import RequestCount
 from minikubelet.nodeapi.nodepermission import Permissions
-from minikubelet.nodeapi.nodestats import Usage
-from minikubelet.nodeapi.nodestreaming import Streaming
+from minikubelet.nodeapi.noderoutes import NodeApiSetup, node_routes
 from minikubelet.ports.apiport import Api
-from minikubelet.ports.runtimeport import Runtime, RuntimeFault
+from minikubelet.ports.runtimeport import Runtime
 from minikubelet.ports.streamport import StreamRuntime
 
 DECLARED_FEATURES: Final = ("ExtendWebSocketsToKubelet",)
@@ -51,27 +45,8 @@ DECLARED_FEATURES: Final = ("ExtendWebSocketsToKubelet",)
 _RENEW_SECONDS: Final = 12 * 3600.0
 _SHUTDOWN_SECONDS: Final = 2.0
 _TOKEN_BYTES: Final = 32
-_BODY_MAX: Final = 64 * 1024
 
 _log = structlog.get_logger()
-
-
-class NodeApiSetup(msgspec.Struct, frozen=True, kw_only=True):
-    """What the node API is made from.
-
-    `directory` holds the serving certificate (0700) unless `issued` is one with its key, `logs` the container
-    logs. `port` None takes the
-    settings' own; 0 takes a free one. With `any_port`, a port that is busy is no reason not to start.
-    """
-
-    node_name: str
-    node_ips: Sequence[str]
-    directory: Path
-    logs: Path
-    issued: Path | None = None
-    kubelet: KubeletSettings
-    port: int | None = None
-    any_port: bool = False
 
 
 class ServedNode:
@@ -119,6 +94,7 @@ async def serve_node_api(
     streams: StreamRuntime | None,
     *,
     api: Api | None,
+    insight: NodeInsight,
 ) -> AsyncIterator[ServedNode]:
     """Serve for as long as the block runs.
 
@@ -142,7 +118,7 @@ async def serve_node_api(
         RequestCount(),
     )
     async with AsyncExitStack() as stack:
-        app = _application(setup, view, runtime, streams, guard)
+        app = node_routes(setup, view, runtime, streams, guard=guard, insight=insight)
         # A client that leaves ends its handler, and with it what the handler started in a container.
         runner = web.AppRunner(
             app, handler_cancellation=True, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
@@ -155,124 +131,6 @@ async def serve_node_api(
         renewing = asyncio.create_task(served.keep_certificate(names), name="node-api-certificate")
         stack.push_async_callback(_end, renewing)
         yield served
-
-
-class Guard:
-    """Asks of every request who it is and whether it may, before its handler sees it."""
-
-    def __init__(self, identities: Identities, permissions: Permissions, requests: RequestCount) -> None:
-        self.requests = requests
-        self._under_way: set[asyncio.Task[Any]] = set()
-        self._identities = identities
-        self._permissions = permissions
-
-    @web.middleware
-    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """The answer, every failure of which is a `Status`."""
-        task = asyncio.current_task()
-        if task is not None:
-            self._under_way.add(task)
-        self.requests.under_way += 1
-        code = 0
-        try:
-            answer = await self._answer(request, handler)
-            code = answer.status
-        finally:
-            self._under_way -= {task}
-            self.requests.under_way -= 1
-            self.requests.done(request.method[:8], _route(request), code)
-        return answer
-
-    async def end(self) -> None:
-        """End all requests that are under way: streams and followed logs would go on for ever."""
-        left = list(self._under_way)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-
-    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            await self._admit(request)
-            return await handler(request)
-        except NodeRefusal as refusal:
-            return _refused(refusal)
-        except RuntimeFault as fault:
-            return _refused(NodeRefusal(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", fault.message))
-        except web.HTTPException as problem:
-            reason = HTTPStatus(problem.status).phrase.replace(" ", "")
-            return _refused(NodeRefusal(HTTPStatus(problem.status), reason, problem.reason))
-        except ConnectionError:
-            raise
-        except Exception as problem:  # noqa: BLE001 - a bug in one handler must not end the server
-            _log.error("a request to the node API failed", path=request.path, problem=repr(problem))
-            text = f"{type(problem).__name__} while {request.method} {request.path}"
-            return _refused(NodeRefusal(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", text))
-
-    async def _admit(self, request: web.Request) -> None:
-        certificate = request.get_extra_info("peercert")
-        try:
-            caller = await self._identities.identify(certificate, request.headers.get(hdrs.AUTHORIZATION, ""))
-            if caller is None:
-                raise NodeRefusal(HTTPStatus.UNAUTHORIZED, "Unauthorized", "Unauthorized")
-            allowed = await self._permissions.allows(caller, request.method, request.path)
-        except (ApiError, ApiUnreachable) as error:
-            _log.warning("the API server cannot say who may call the node API", problem=str(error))
-            text = "the API server cannot be asked who you are or what you may do; try again later"
-            raise NodeRefusal(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable", text) from error
-        if not allowed:
-            text = f'"{caller.name}" may not {request.method} {request.path} of this node'
-            raise NodeRefusal(HTTPStatus.FORBIDDEN, "Forbidden", text)
-
-
-def _refused(refusal: NodeRefusal) -> web.Response:
-    answer = json_response(refusal.status(), refusal.code)
-    # What is left of a body that was not read would be taken for the next request.
-    answer.force_close()
-    return answer
-
-
-def _route(request: web.Request) -> str:
-    """The first part of the route, of which there is a fixed number."""
-    resource = request.match_info.route.resource
-    return (resource.canonical if resource is not None else "").strip("/").partition("/")[0] or "other"
-
-
-def _application(
-    setup: NodeApiSetup, view: NodeView, runtime: Runtime, streams: StreamRuntime | None, guard: Guard
-) -> web.Application:
-    lookup = Lookup(view, runtime)
-    reading = Reading(
-        lookup,
-        view,
-        Usage(view, runtime),
-        node_name=setup.node_name,
-        logs=setup.logs,
-        config=configuration(setup.kubelet),
-        requests=guard.requests,
-    )
-    streaming = Streaming(lookup, runtime, streams)
-    app = web.Application(middlewares=[guard.__call__], client_max_size=_BODY_MAX)
-    for path, handler in (
-        ("/healthz", reading.healthz),
-        ("/pods", reading.pods),
-        ("/pods/", reading.pods),
-        ("/runningpods", reading.running_pods),
-        ("/runningpods/", reading.running_pods),
-        ("/configz", reading.configz),
-        ("/containerLogs/{namespace}/{pod}/{container}", reading.logs),
-        ("/stats/summary", reading.stats),
-        ("/metrics", reading.metrics),
-        ("/metrics/resource", reading.resource_metrics),
-    ):
-        app.router.add_get(path, handler)
-    named, with_uid = "{namespace}/{pod}", "{namespace}/{pod}/{uid}"
-    for pod in (named, with_uid):
-        app.router.add_post(f"/run/{pod}/{{container}}", streaming.run)
-        for method in (hdrs.METH_GET, hdrs.METH_POST):
-            app.router.add_route(method, f"/exec/{pod}/{{container}}", streaming.exec)
-            app.router.add_route(method, f"/attach/{pod}/{{container}}", streaming.attach)
-            app.router.add_route(method, f"/portForward/{pod}", streaming.port_forward)
-    return app
 
 
 async def _bind(runner: web.AppRunner, setup: NodeApiSetup, context: ssl.SSLContext) -> int:

@@ -12,6 +12,7 @@ from aiohttp import hdrs, web
 
 from minikubelet.nodeapi import portforward, spdycommand, wscommand, wsforward
 from minikubelet.nodeapi.bytelink import SocketLink, UpgradedLink
+from minikubelet.nodeapi.idling import Idle
 from minikubelet.nodeapi.nodelookup import Lookup, bad_request
 from minikubelet.nodeapi.remotecommand import Call
 from minikubelet.ports.runtimeport import Runtime
@@ -26,8 +27,11 @@ _TRUE: Final = frozenset({"1", "true"})
 class Streaming:
     """Handlers over a runtime's streams; `streams` None: the runtime has none."""
 
-    def __init__(self, lookup: Lookup, runtime: Runtime, streams: StreamRuntime | None) -> None:
+    def __init__(
+        self, lookup: Lookup, runtime: Runtime, streams: StreamRuntime | None, *, idle_seconds: float
+    ) -> None:
         self._lookup = lookup
+        self._idle_seconds = idle_seconds
         self._runtime = runtime
         self._given = streams
 
@@ -38,13 +42,15 @@ class Streaming:
         if not command or not command[0]:
             raise bad_request("you must specify at least 1 command argument")
         streams, container_id = self._streams(), await self._container(request)
-        return await _serve(request, options, streams.exec_stream(container_id, command, options))
+        call = streams.exec_stream(container_id, command, options)
+        return await _serve(request, options, call, Idle(self._idle_seconds))
 
     async def attach(self, request: web.Request) -> web.StreamResponse:
         """`/attach/{ns}/{pod}[/{uid}]/{container}?input=1&output=1&error=1&tty=1`."""
         options = read_options(request)
         streams, container_id = self._streams(), await self._container(request)
-        return await _serve(request, options, streams.attach_stream(container_id, options))
+        call = streams.attach_stream(container_id, options)
+        return await _serve(request, options, call, Idle(self._idle_seconds))
 
     async def port_forward(self, request: web.Request) -> web.StreamResponse:
         """`/portForward/{ns}/{pod}[/{uid}]`, over SPDY, or a WebSocket with SPDY or `port=…` in it."""
@@ -54,10 +60,11 @@ class Streaming:
         async def dial(port: int) -> Dialled:
             return await streams.dial(sandbox, port)
 
+        idle = Idle(self._idle_seconds)
         if _wants_socket(request):
-            return await _forward_over_socket(request, dial)
+            return await _forward_over_socket(request, dial, idle)
         link = await _upgrade(request, (portforward.PROTOCOL,))
-        await portforward.serve_forwarding(link, dial)
+        await portforward.serve_forwarding(link, dial, idle)
         return link.response
 
     async def run(self, request: web.Request) -> web.Response:
@@ -103,17 +110,19 @@ def read_options(request: web.Request) -> StreamOptions:
     return options
 
 
-async def _serve(request: web.Request, options: StreamOptions, call: Call) -> web.StreamResponse:
+async def _serve(request: web.Request, options: StreamOptions, call: Call, idle: Idle) -> web.StreamResponse:
     if _wants_socket(request):
         socket = await _socket(request, wscommand.PROTOCOLS)
-        await wscommand.serve_socket_command(socket, options, call)
+        await wscommand.serve_socket_command(socket, options, call, idle)
         return socket
     link = await _upgrade(request, spdycommand.PROTOCOLS)
-    await spdycommand.serve_spdy_command(link, options, call)
+    await spdycommand.serve_spdy_command(link, options, call, idle)
     return link.response
 
 
-async def _forward_over_socket(request: web.Request, dial: portforward.Dial) -> web.StreamResponse:
+async def _forward_over_socket(
+    request: web.Request, dial: portforward.Dial, idle: Idle
+) -> web.StreamResponse:
     texts = request.query.getall("port", [])
     try:
         ports = wsforward.read_ports(texts) if texts else []
@@ -123,9 +132,9 @@ async def _forward_over_socket(request: web.Request, dial: portforward.Dial) -> 
         request, (portforward.TUNNEL, wsforward.PROTOCOL) if ports else (portforward.TUNNEL,)
     )
     if socket.ws_protocol == portforward.TUNNEL:
-        await portforward.serve_forwarding(SocketLink(socket), dial)
+        await portforward.serve_forwarding(SocketLink(socket), dial, idle)
     else:
-        await wsforward.serve_socket_forwarding(socket, ports, dial)
+        await wsforward.serve_socket_forwarding(socket, ports, dial, idle)
     await socket.close()
     return socket
 

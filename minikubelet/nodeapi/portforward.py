@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from minikubelet.nodeapi.bytelink import ByteLink
+from minikubelet.nodeapi.idling import Idle
 from minikubelet.nodeapi.remotecommand import while_connected
 from minikubelet.nodeapi.spdyconnection import SpdyConnection, SpdyStream
 from minikubelet.nodeapi.spdyevents import ResetStatus
@@ -28,21 +29,22 @@ _PORTS: Final = 1 << 16
 Dial = Callable[[int], Awaitable[Dialled]]
 
 
-async def serve_forwarding(link: ByteLink, dial: Dial) -> None:
+async def serve_forwarding(link: ByteLink, dial: Dial, idle: Idle | None = None) -> None:
     """Serve one client until it goes."""
     connection = SpdyConnection(link)
 
     async def work() -> None:
-        await _Forwarder(dial).accept_from(connection)
+        await _Forwarder(dial, idle or Idle(0)).accept_from(connection)
 
-    await while_connected(asyncio.create_task(connection.run()), asyncio.create_task(work()))
+    await while_connected(asyncio.create_task(connection.run()), asyncio.create_task(work()), idle)
 
 
 class _Forwarder:
     """Pairs the streams of one client and runs each pair."""
 
-    def __init__(self, dial: Dial) -> None:
+    def __init__(self, dial: Dial, idle: Idle) -> None:
         self._dial = dial
+        self._idle = idle
         self._halves: dict[str, SpdyStream] = {}
 
     async def accept_from(self, connection: SpdyConnection) -> None:
@@ -77,7 +79,7 @@ class _Forwarder:
             except RuntimeFault as fault:
                 await error.write(fault.message.encode())
             else:
-                await _copy(data, dialled)
+                await _copy(data, dialled, self._idle)
             data.ignore()
             await data.finish()
             await error.finish()
@@ -89,10 +91,10 @@ def _port(stream: SpdyStream) -> int:
     return port if port < _PORTS else 0
 
 
-async def _copy(data: SpdyStream, dialled: Dialled) -> None:
+async def _copy(data: SpdyStream, dialled: Dialled, idle: Idle) -> None:
     """Both directions until the pod's end closes, or the client gives the stream up."""
-    up = asyncio.create_task(_up(data, dialled.writer))
-    down = asyncio.create_task(_down(data, dialled.reader))
+    up = asyncio.create_task(_up(data, dialled.writer, idle))
+    down = asyncio.create_task(_down(data, dialled.reader, idle))
     lost = asyncio.create_task(data.lost.wait())
     try:
         await asyncio.wait({down, lost}, return_when=asyncio.FIRST_COMPLETED)
@@ -103,16 +105,18 @@ async def _copy(data: SpdyStream, dialled: Dialled) -> None:
         dialled.writer.close()
 
 
-async def _up(data: SpdyStream, writer: asyncio.StreamWriter) -> None:
+async def _up(data: SpdyStream, writer: asyncio.StreamWriter, idle: Idle) -> None:
     with suppress(OSError):
         while piece := await data.read():
+            idle.used()
             writer.write(piece)
             await writer.drain()
         if not data.lost.is_set() and writer.can_write_eof():
             writer.write_eof()
 
 
-async def _down(data: SpdyStream, reader: asyncio.StreamReader) -> None:
+async def _down(data: SpdyStream, reader: asyncio.StreamReader, idle: Idle) -> None:
     with suppress(OSError):
         while piece := await reader.read(_CHUNK):
+            idle.used()
             await data.write(piece)

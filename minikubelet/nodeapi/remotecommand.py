@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from minikubelet.nodeapi.idling import Idle
 from minikubelet.ports.apiport import JsonObject
 from minikubelet.ports.runtimeport import RuntimeFault
 from minikubelet.ports.streamport import OutputStream, StreamOptions, StreamProcess, TerminalSize
@@ -41,24 +42,27 @@ class CommandChannels(Protocol):
 Call = AbstractAsyncContextManager[StreamProcess]
 
 
-async def serve_command(channels: CommandChannels, options: StreamOptions, call: Call) -> None:
+async def serve_command(
+    channels: CommandChannels, options: StreamOptions, call: Call, idle: Idle | None = None
+) -> None:
     """Join client and command until the command ends; cancelled when the client goes."""
     try:
         async with call as process:
-            status = exit_status(await _join(channels, options, process))
+            status = exit_status(await _join(channels, options, process, idle or Idle(0)))
     except RuntimeFault as fault:
         status = fault_status(fault)
     await channels.finish(status)
 
 
-async def _join(channels: CommandChannels, options: StreamOptions, process: StreamProcess) -> int:
+async def _join(channels: CommandChannels, options: StreamOptions, process: StreamProcess, idle: Idle) -> int:
     pumps = []
     if options.stdin:
-        pumps.append(asyncio.create_task(_give_input(channels, process)))
+        pumps.append(asyncio.create_task(_give_input(channels, process, idle)))
     if options.tty:
         pumps.append(asyncio.create_task(_give_sizes(channels, process)))
     try:
         while (output := await process.read()) is not None:
+            idle.used()
             await channels.write(output.stream, output.data)
         return await process.exit_code()
     finally:
@@ -68,8 +72,9 @@ async def _join(channels: CommandChannels, options: StreamOptions, process: Stre
         await asyncio.gather(*pumps, return_exceptions=True)
 
 
-async def _give_input(channels: CommandChannels, process: StreamProcess) -> None:
+async def _give_input(channels: CommandChannels, process: StreamProcess, idle: Idle) -> None:
     while data := await channels.read_stdin():
+        idle.used()
         await process.write(data)
     await process.close_stdin()
 
@@ -156,20 +161,24 @@ async def beating(beat: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def while_connected(connection: asyncio.Task[None], work: asyncio.Task[None]) -> None:
-    """Let work go on until it ends or the client goes, whichever is first; both have ended then.
+async def while_connected(
+    connection: asyncio.Task[None], work: asyncio.Task[None], idle: Idle | None = None
+) -> None:
+    """Let work go on until it ends, the client goes or nothing moves; both have ended then.
 
     A client whose work is done gets a moment to close first: closed by us with its bytes still unread,
     the kernel would throw away what it has not read of ours.
     """
+    still = asyncio.create_task(idle.too_long()) if idle is not None else None
+    first = {connection, work, *([still] if still is not None else [])}
     try:
-        await asyncio.wait({connection, work}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             await asyncio.wait({connection}, timeout=PARTING_SECONDS)
     finally:
-        for task in (connection, work):
+        for task in first:
             task.cancel()
-        ends = await asyncio.gather(connection, work, return_exceptions=True)
+        ends = await asyncio.gather(*first, return_exceptions=True)
     for end in ends:
         if isinstance(end, Exception) and not isinstance(end, ConnectionError):
             raise end

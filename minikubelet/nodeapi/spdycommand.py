@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from minikubelet.nodeapi.bytelink import ByteLink
+from minikubelet.nodeapi.idling import Idle
 from minikubelet.nodeapi.remotecommand import (
     Call,
     CommandChannels,
@@ -67,17 +68,19 @@ class SpdyChannels:
         await self._streams["error"].finish()
 
 
-async def serve_spdy_command(link: ByteLink, options: StreamOptions, call: Call) -> None:
+async def serve_spdy_command(
+    link: ByteLink, options: StreamOptions, call: Call, idle: Idle | None = None
+) -> None:
     """Serve one client on an upgraded connection."""
     connection = SpdyConnection(link)
 
     async def work() -> None:
         channels: CommandChannels | None = await _channels(connection, options)
         if channels is not None:
-            await serve_command(channels, options, call)
+            await serve_command(channels, options, call, idle)
         await connection.say_goodbye()
 
-    await while_connected(asyncio.create_task(connection.run()), asyncio.create_task(work()))
+    await while_connected(asyncio.create_task(connection.run()), asyncio.create_task(work()), idle)
 
 
 async def _channels(connection: SpdyConnection, options: StreamOptions) -> SpdyChannels | None:

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from aiohttp import WSMsgType, web
 
+from minikubelet.nodeapi.idling import Idle
 from minikubelet.nodeapi.remotecommand import Call, beating, read_size, serve_command, while_connected
 from minikubelet.ports.apiport import JsonObject
 from minikubelet.ports.streamport import OutputStream, StreamOptions, TerminalSize
@@ -90,14 +91,16 @@ class SocketChannels:
         await self._socket.send_bytes(_ERROR + msgspec.json.encode(status))
 
 
-async def serve_socket_command(socket: web.WebSocketResponse, options: StreamOptions, call: Call) -> None:
+async def serve_socket_command(
+    socket: web.WebSocketResponse, options: StreamOptions, call: Call, idle: Idle | None = None
+) -> None:
     """Serve one client on an open WebSocket."""
     channels = SocketChannels(socket, options)
 
     async def work() -> None:
         # An empty message says that the connection stands; clients wait for it.
         await socket.send_bytes(_OUTPUTS[OutputStream.STDOUT] if options.stdout else _ERROR)
-        await serve_command(channels, options, call)
+        await serve_command(channels, options, call, idle)
         await socket.close()
 
-    await while_connected(asyncio.create_task(channels.run()), asyncio.create_task(work()))
+    await while_connected(asyncio.create_task(channels.run()), asyncio.create_task(work()), idle)

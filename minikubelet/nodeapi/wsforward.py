@@ -15,6 +15,7 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
+from minikubelet.nodeapi.idling import Idle
 from minikubelet.nodeapi.portforward import Dial
 from minikubelet.nodeapi.remotecommand import beating, while_connected
 from minikubelet.ports.runtimeport import RuntimeFault
@@ -41,16 +42,20 @@ def read_ports(texts: Sequence[str]) -> list[int]:
     return ports
 
 
-async def serve_socket_forwarding(socket: web.WebSocketResponse, ports: Sequence[int], dial: Dial) -> None:
+async def serve_socket_forwarding(
+    socket: web.WebSocketResponse, ports: Sequence[int], dial: Dial, idle: Idle | None = None
+) -> None:
     """Serve one client until all its ports have closed, or it goes."""
-    forwarding = _Forwarding(socket, ports, dial)
-    await while_connected(asyncio.create_task(forwarding.take()), asyncio.create_task(forwarding.run()))
+    forwarding = _Forwarding(socket, ports, dial, idle or Idle(0))
+    take, run = asyncio.create_task(forwarding.take()), asyncio.create_task(forwarding.run())
+    await while_connected(take, run, idle)
 
 
 class _Forwarding:
     """One connection per port, made at once."""
 
-    def __init__(self, socket: web.WebSocketResponse, ports: Sequence[int], dial: Dial) -> None:
+    def __init__(self, socket: web.WebSocketResponse, ports: Sequence[int], dial: Dial, idle: Idle) -> None:
+        self._idle = idle
         self._socket = socket
         self._ports = ports
         self._dial = dial
@@ -68,6 +73,7 @@ class _Forwarding:
                     continue
                 dialled = await asyncio.shield(self._dialled[number])
                 if dialled is not None:
+                    self._idle.used()
                     with suppress(OSError):
                         dialled.writer.write(message.data[1:])
                         await dialled.writer.drain()
@@ -93,6 +99,7 @@ class _Forwarding:
             self._dialled[number].set_result(dialled)
             try:
                 while data := await dialled.reader.read(_CHUNK):
+                    self._idle.used()
                     await self._socket.send_bytes(bytes([2 * number]) + data)
             finally:
                 dialled.writer.close()

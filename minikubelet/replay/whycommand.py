@@ -14,9 +14,10 @@ import msgspec
 
 from minikubelet.core import commands as c
 from minikubelet.core import events as e
+from minikubelet.journal.journalreader import JournalReader
 from minikubelet.replay.podnaming import choose
 from minikubelet.replay.replayerrors import NEGATIVE, OK, ReplayError, command
-from minikubelet.replay.replaymoments import clock, parse_moment, span
+from minikubelet.replay.replaymoments import Moment, clock, parse_moment, span
 from minikubelet.replay.replaypaint import Paint, say, say_json
 from minikubelet.replay.replaytale import Entry, Tale, journal_of, load, tell_damage
 from minikubelet.replay.sentences import of_origin, short
@@ -39,6 +40,30 @@ class Answer(msgspec.Struct, frozen=True):
     steps: list[Step]
 
 
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of a journal; empty is not asked for."""
+
+    pod: str
+    action: str = ""
+    at: str = ""
+    every: bool = False
+
+
+def answers(reader: JournalReader, asked: Question) -> list[Answer]:
+    """The chains that answer; raises ReplayError where pod, action or moment mean nothing."""
+    action = choose(SYNONYMS.get(asked.action.lower(), asked.action or "anything"), ACTIONS, "action")
+    moment = parse_moment(asked.at) if asked.at else None
+    tale = load(reader, asked.pod)
+    found = matching(_until(tale, moment), action, tale.container)
+    by_kind = bool(asked.action) or bool(tale.container)
+    chosen = found if asked.every else last_of_each(found, by_kind=by_kind)
+    return [answer(tale, entry, before, action) for entry, before in chosen]
+
+
+def _until(tale: Tale, moment: Moment | None) -> list[Entry]:
+    return [one for one in tale.entries.values() if not (moment and moment.behind(one.seq, one.at))]
+
+
 @command
 def run(options: argparse.Namespace) -> int:
     """Tell why; 0 where there is something to tell, 1 where nothing of the kind was ever decided."""
@@ -46,8 +71,7 @@ def run(options: argparse.Namespace) -> int:
     moment = parse_moment(options.at) if options.at else None
     reader = journal_of(options)
     tale = load(reader, options.pod)
-    entries = [one for one in tale.entries.values() if not (moment and moment.behind(one.seq, one.at))]
-    found = matching(entries, action, tale.container)
+    found = matching(_until(tale, moment), action, tale.container)
     tell_damage(reader)
     by_kind = options.action is not None or bool(tale.container)
     chosen = found if options.all else _whole(tale, last_of_each(found, by_kind=by_kind))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -31,6 +32,17 @@ Told = Callable[[SlotKey, PodUid, str, str, str], None]
 
 _Key = tuple[PodUid, str, str, ProbeKind]
 _log = structlog.get_logger()
+
+
+class Answered(NamedTuple):
+    """How often a probe of a container was answered in one way."""
+
+    slot: SlotKey
+    uid: PodUid
+    container: str
+    kind: ProbeKind
+    outcome: Outcome
+    times: int
 
 
 class Asks(Protocol):
@@ -68,6 +80,15 @@ class Prober:
         self._began = clock.now()
         self._group: asyncio.TaskGroup | None = None
         self._tasks: dict[SlotKey, dict[_Key, asyncio.Task[None]]] = {}
+        self._answers: dict[tuple[SlotKey, _Key], Counter[Outcome]] = {}
+
+    def answers(self) -> list[Answered]:
+        """How often each probe that is being asked was answered how."""
+        return [
+            Answered(slot, key[0], key[1], key[3], outcome, count)
+            for (slot, key), counts in self._answers.items()
+            for outcome, count in counts.items()
+        ]
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -96,6 +117,7 @@ class Prober:
         held = self._tasks.get(key, {})
         for probe in [one for one in held if one not in wanted]:
             held.pop(probe).cancel()
+            self._answers.pop((key, probe), None)
         for probe, asked in wanted.items():
             if probe not in held:
                 held[probe] = self._group.create_task(self._watch(key, probe[0], asked))
@@ -108,11 +130,7 @@ class Prober:
         slot = self._reducer.slots.get(key)
         if slot is None or not self._reducer.node.listed:
             return {}
-        return {
-            (gen.uid, one.container, one.container_id, one.kind): one
-            for gen in slot.generations
-            for one in due(gen)
-        }
+        return {_key(gen.uid, one): one for gen in slot.generations for one in due(gen)}
 
     # ── one probe ──
 
@@ -126,6 +144,8 @@ class Prober:
                 probe, target = found
                 period = float(probe.period_seconds or 10)
                 answer = await self._asks.ask(probe, target)
+                counts = self._answers.setdefault((slot, _key(uid, asked)), Counter())
+                counts[answer.outcome] += 1
                 passed = self._heard(slot, uid, asked, answer)
                 run = run if passed is None else run.then(passed)
                 if passed is not None and run.counts(probe) and _changes(asked.kind, passed, passing):
@@ -188,6 +208,10 @@ class Prober:
 
     def _safe(self, uid: PodUid, message: str) -> str:
         return self._vault.redact_words(uid, message)[:MESSAGE_CHARACTERS]
+
+
+def _key(uid: PodUid, asked: Due) -> _Key:
+    return (uid, asked.container, asked.container_id, asked.kind)
 
 
 def container_of(pod: Pod | None, name: str) -> Container | None:

@@ -34,6 +34,7 @@ _ZERO_IS_UNSET = (
     "file_check_frequency", "sync_frequency", "max_pods", "pod_logs_dir", "container_log_max_size",
     "runtime_request_timeout", "node_status_update_frequency", "node_status_report_frequency",
     "node_lease_duration_seconds", "address", "port", "image_minimum_gc_age",
+    "streaming_connection_idle_timeout",
 )  # fmt: skip
 _PATHS = ("static_pod_path", "pod_logs_dir", "resolv_conf", "tls_cert_file", "tls_private_key_file")
 _AT_LEAST: dict[str, float] = {
@@ -43,6 +44,7 @@ _AT_LEAST: dict[str, float] = {
     "nodeStatusUpdateFrequency": 0, "nodeStatusReportFrequency": 0, "nodeLeaseDurationSeconds": 0,
     "imageGCHighThresholdPercent": 0, "imageGCLowThresholdPercent": 0, "imageMinimumGCAge": 0,
     "imageMaximumGCAge": 0, "shutdownGracePeriod": 0, "shutdownGracePeriodCriticalPods": 0,
+    "streamingConnectionIdleTimeout": 0,
 }  # fmt: skip
 
 

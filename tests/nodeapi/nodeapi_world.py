@@ -13,7 +13,10 @@ from typing import Any, Self
 import msgspec
 
 from minikubelet.model.settings import KubeletSettings
-from minikubelet.nodeapi.nodeserver import NodeApiSetup, ServedNode, serve_node_api
+from minikubelet.nodeapi.nodeinsight import NoAnswerError, ProbeAnswers
+from minikubelet.nodeapi.noderoutes import NodeApiSetup
+from minikubelet.nodeapi.nodeserver import ServedNode, serve_node_api
+from minikubelet.ports.journalport import JournalError, Record, RecordKind
 from minikubelet.ports.runtimeport import Runtime
 from minikubelet.ports.streamport import StreamRuntime
 from minikubelet.stubapi.stubproxy import NodeLink
@@ -40,6 +43,41 @@ class FakeView:
 
     def status(self) -> dict[str, Any]:
         return {"ok": True, "seq": 7}
+
+
+class FakeInsight:
+    """A journal of `records`, which grows when `more` is set."""
+
+    def __init__(self) -> None:
+        self.records = [Record(n, RecordKind.EVENT, n, msgspec.Raw(b'{"kind":"X"}')) for n in range(3, 6)]
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.more = asyncio.Event()
+        self.damaged = ""
+
+    def manifests(self) -> list[dict[str, Any]]:
+        return [{"file": "web.yaml", "accepted": True}]
+
+    def probes(self) -> list[ProbeAnswers]:
+        return [ProbeAnswers("default", "web", "u1", "main", "Readiness", "failed", 7)]
+
+    def oldest(self) -> int:
+        if self.damaged:
+            raise JournalError(self.damaged)
+        return self.records[0].seq
+
+    async def follow(self, from_seq: int) -> AsyncIterator[Record]:
+        while True:
+            self.more.clear()
+            for record in [each for each in self.records if each.seq >= from_seq]:
+                yield record
+                from_seq = record.seq + 1
+            await self.more.wait()
+
+    def why(self, pod: str, question: Mapping[str, str]) -> list[Any]:
+        self.asked.append((pod, dict(question)))
+        if pod != "default/web":
+            raise NoAnswerError(f"no pod {pod!r} occurs here")
+        return [{"pod": pod}]
 
 
 def pod_object(
@@ -208,7 +246,7 @@ async def node_world(
             kubelet=kubelet or KubeletSettings(),
             port=0,
         )
-        async with serve_node_api(setup, view, runtime, streams, api=None) as node:
+        async with serve_node_api(setup, view, runtime, streams, api=None, insight=FakeInsight()) as node:
             link = NodeLink(node.address, node.port, node.token, node.client_context)
             stub.server.nodes.add(NODE, link)
             if driver.namespace != "default":

@@ -6,13 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 
 from minikubelet.model.settings import KubeletSettings
-from minikubelet.nodeapi.nodeserver import NodeApiSetup, ServedNode, serve_node_api
-from minikubelet.ports.apiport import JsonObject, PatchKind
+from minikubelet.nodeapi.nodeguard import Guard
+from minikubelet.nodeapi.nodeidentity import Identities
+from minikubelet.nodeapi.nodemetrics import RequestCount
+from minikubelet.nodeapi.nodepermission import Permissions
+from minikubelet.nodeapi.noderoutes import NodeApiSetup, node_routes
+from minikubelet.nodeapi.nodeserver import ServedNode, serve_node_api
+from minikubelet.ports.apiport import Api, JsonObject, PatchKind
 from minikubelet.ports.runtimeport import Runtime, RuntimeFault
 from minikubelet.ports.streamport import (
     Dialled,
@@ -22,7 +27,7 @@ from minikubelet.ports.streamport import (
     StreamProcess,
     TerminalSize,
 )
-from tests.nodeapi.nodeapi_world import NODE, FakeView, pod_object
+from tests.nodeapi.nodeapi_world import NODE, FakeInsight, FakeView, pod_object
 from tests.runtimes.contract.contract_world import connected, container_of, sandbox_of, started
 from tests.runtimes.simulated.simulated_world import SimulatedWorld
 
@@ -160,8 +165,16 @@ class Served:
     """A running node API with a pod `default/web` whose container `main` runs."""
 
     def __init__(
-        self, node: ServedNode, view: FakeView, streams: FakeStreams, container: str, runtime: Runtime
+        self,
+        node: ServedNode,
+        view: FakeView,
+        streams: FakeStreams,
+        container: str,
+        runtime: Runtime,
+        *,
+        insight: FakeInsight,
     ) -> None:
+        self.insight = insight
         self.runtime = runtime
         self.node = node
         self.view = view
@@ -190,16 +203,38 @@ class Served:
             return answer.status, await answer.text()
 
 
+def every_route() -> list[tuple[str, str]]:
+    """Method and path of every route there is, with names filled in: whatever is added is in it."""
+    view, runtime = FakeView(), cast("Runtime", None)
+    settings = KubeletSettings()
+    guard = Guard(
+        Identities(settings.authentication, None, "x"),
+        Permissions(settings.authorization, None, NODE),
+        RequestCount(),
+    )
+    setup = NodeApiSetup(
+        node_name=NODE, node_ips=(), directory=Path("x"), logs=Path("x"), kubelet=settings, port=0
+    )
+    routes = node_routes(setup, view, runtime, None, guard=guard, insight=FakeInsight()).router.routes()
+    names = {"namespace": "default", "pod": "web", "container": "main", "uid": "uid"}
+    found = {
+        (route.method, route.resource.canonical.format(**names))
+        for route in routes
+        if route.resource is not None
+    }
+    return sorted(found)
+
+
 @asynccontextmanager
 async def served(
     directory: Path,
     process: FakeProcess | RuntimeFault | None = None,
     *,
     kubelet: KubeletSettings | None = None,
-    api: FakeApi | None = None,
+    api: Api | None = None,
 ) -> AsyncIterator[Served]:
     """Everything, running."""
-    world, view = SimulatedWorld(directory), FakeView()
+    world, view, insight = SimulatedWorld(directory), FakeView(), FakeInsight()
     streams = FakeStreams(process or FakeProcess())
     setup = NodeApiSetup(
         node_name=NODE,
@@ -214,5 +249,5 @@ async def served(
         sandbox_id = await runtime.run_pod_sandbox(sandbox)
         container = await started(runtime, sandbox_id, container_of(world, sandbox, world.sleeps()))
         view.items.append(pod_object("default", "web", uid=sandbox.uid, container_id=container))
-        async with serve_node_api(setup, view, runtime, streams, api=api) as node:
-            yield Served(node, view, streams, container, runtime)
+        async with serve_node_api(setup, view, runtime, streams, api=api, insight=insight) as node:
+            yield Served(node, view, streams, container, runtime, insight=insight)

@@ -27,27 +27,15 @@ from minikubelet.model.settings import (
 from minikubelet.nodeapi.nodecerts import CertificateFault, ensure_certificate, serving_files
 from minikubelet.nodeapi.nodeidentity import Caller, Identities
 from minikubelet.nodeapi.nodepermission import Permissions, attributes
-from minikubelet.nodeapi.nodeserver import NodeApiSetup, serve_node_api
+from minikubelet.nodeapi.noderoutes import NodeApiSetup
+from minikubelet.nodeapi.nodeserver import serve_node_api
 from minikubelet.ports.apiport import JsonObject
-from tests.nodeapi.served_world import FakeApi, served
+from tests.nodeapi.served_world import FakeApi, every_route, served
 from tests.running import run
 
-EVERY_PATH = (
-    ("GET", "/healthz"),
-    ("GET", "/pods"),
-    ("GET", "/runningpods"),
-    ("GET", "/configz"),
-    ("GET", "/containerLogs/default/web/main"),
-    ("GET", "/stats/summary"),
-    ("GET", "/metrics"),
-    ("GET", "/metrics/resource"),
-    ("POST", "/run/default/web/main?cmd=true"),
-    ("POST", "/exec/default/web/main?command=true&output=1"),
-    ("GET", "/exec/default/web/main?command=true&output=1"),
-    ("POST", "/attach/default/web/main?output=1"),
-    ("POST", "/portForward/default/web"),
-    ("GET", "/nowhere"),
-)
+QUERY = "cmd=true&command=true&output=1&pod=default/web"
+EVERY_ROUTE = every_route()
+EVERY_PATH = [(method, f"{path}?{QUERY}") for method, path in EVERY_ROUTE] + [("GET", "/nowhere")]
 NOBODY = (401, '"reason":"Unauthorized"')
 
 
@@ -75,7 +63,8 @@ def test_nobody_gets_in_anywhere(state_dir: Path, token: str) -> None:
         async with served(state_dir, kubelet=allow_all(), api=FakeApi(reviews)) as node:
             for method, path in EVERY_PATH:
                 code, body = await node.ask(method, path, token=token)
-                assert (code, NOBODY[1] in body) == (401, True), path
+                told = NOBODY[1] in body or method == "HEAD"
+                assert (code, told) == (401, True), path
             assert node.streams.calls == []
 
     run(main())
@@ -347,7 +336,9 @@ def test_a_busy_port_is_an_error_or_passed_over(state_dir: Path) -> None:
                 any_port=True,
             )
             runtime = first.runtime
-            async with serve_node_api(setup, first.view, runtime, None, api=None) as second:
+            async with serve_node_api(
+                setup, first.view, runtime, None, api=None, insight=first.insight
+            ) as second:
                 assert second.port not in (0, first.node.port)
             strict = NodeApiSetup(
                 node_name="node2",
@@ -358,7 +349,7 @@ def test_a_busy_port_is_an_error_or_passed_over(state_dir: Path) -> None:
                 port=first.node.port,
             )
             with pytest.raises(OSError, match="in use"):
-                async with serve_node_api(strict, first.view, runtime, None, api=None):
+                async with serve_node_api(strict, first.view, runtime, None, api=None, insight=first.insight):
                     pytest.fail("it was served")
 
     run(main())
