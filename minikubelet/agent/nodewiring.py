@@ -25,7 +25,7 @@ from minikubelet.model.settings import KubeletSettings
 from minikubelet.nodeapi.nodecerts import CertificateFault
 from minikubelet.nodeapi.noderoutes import NodeApiSetup
 from minikubelet.nodeapi.nodeserver import ServedNode, serve_node_api
-from minikubelet.stubapi.stubproxy import NodeLink
+from minikubelet.stubapi.stubnodelinks import NodeLink
 
 SERVING_STORE: Final = "kubelet-server"
 _REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound to

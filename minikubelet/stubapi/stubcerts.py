@@ -107,6 +107,28 @@ def load_authority(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurveP
     return certificate, key
 
 
+def ensure_client_pair(directory: Path, now: datetime) -> Path:
+    """The certificate with which this server calls nodes, and its key, in one file; made or renewed here."""
+    path = directory / "kubelet-client.pem"
+    authority, authority_key = load_authority(directory)
+    held, _ = _load(path, path)
+    ours = held is not None and held.issuer == authority.subject
+    if held is not None and ours and held.not_valid_after_utc - now >= _RENEW_BEFORE:
+        return path
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:masters"),
+            x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver-kubelet-client"),
+        ]
+    )
+    life = (now - _SKEW, now + _SERVER_LIFE)
+    builder = leaf_builder(subject, authority, key.public_key(), life, frozenset({"client auth"}))
+    pem = builder.sign(authority_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    write_private(path, pem + _key_pem(key))
+    return path
+
+
 def leaf_builder(
     subject: x509.Name,
     authority: x509.Certificate,
@@ -145,11 +167,14 @@ def _load(
     return cert, key
 
 
-def _save(cert_path: Path, cert: x509.Certificate, key_path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    pem = key.private_bytes(
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    write_private(key_path, pem)
+
+
+def _save(cert_path: Path, cert: x509.Certificate, key_path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    write_private(key_path, _key_pem(key))
     write_private(cert_path, cert.public_bytes(serialization.Encoding.PEM))
 
 

@@ -22,7 +22,7 @@ from minikubelet.stubapi.stubdiscovery import (
     discovery,
     openapi_protobuf,
 )
-from minikubelet.stubapi.stubresources import REVIEWS, SIGNING_REQUESTS, Obj, Target, find_target
+from minikubelet.stubapi.stubresources import METRICS, REVIEWS, SIGNING_REQUESTS, Obj, Target, find_target
 from minikubelet.stubapi.stubrules import require
 from minikubelet.stubapi.stubsecurity import Security, stamped
 from minikubelet.stubapi.stubselectors import parse_selector
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from minikubelet.stubapi.stubaccess import Caller
+    from minikubelet.stubapi.stubmetrics import Metrics
     from minikubelet.stubapi.stubproxy import PodProxy
     from minikubelet.stubapi.stubwatch import Watches
     from minikubelet.stubapi.stubwrites import Writes
@@ -71,6 +72,7 @@ class Handlers:
         clock: Callable[[], datetime],
         log_handler: LogHandler | None,
         pod_proxy: PodProxy,
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self._writes = writes
@@ -79,6 +81,7 @@ class Handlers:
         self._clock = clock
         self._log_handler = log_handler
         self._pod_proxy = pod_proxy
+        self._metrics = metrics
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """The answer to a request; every failure is a `Status`."""
@@ -119,6 +122,8 @@ class Handlers:
         self._security.check(caller, request.method, target, watch=watch)
         if target.resource in REVIEWS:
             return await self._review(request, target, caller)
+        if target.resource in METRICS:
+            return json_response(await self._metrics.answer(request.method, target, request.query))
         answer = await self._serve(request, target, caller, watch=watch)
         if target.resource == SIGNING_REQUESTS and request.method != hdrs.METH_GET and target.name:
             await self._security.signer.look(target.name)

@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote, urlencode
 
 import aiohttp
-import msgspec
 from aiohttp import hdrs, web
-from yarl import URL
 
+from minikubelet.stubapi.stubnodelinks import NodeLink, NodeLinks, authorization, bracketed, link_url
 from minikubelet.stubapi.stubstatus import ApiError, bad_request
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from minikubelet.stubapi.stubresources import Obj
 
@@ -36,43 +34,6 @@ _STREAMS: Final = {"stdin": "input", "stdout": "output", "stderr": "error", "tty
 _LOG_PARAMETERS: Final = (
     "follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes", "stream",
 )  # fmt: skip
-
-
-class NodeLink(msgspec.Struct, frozen=True):
-    """How a node's API is called: `token` is a bearer token, `context` makes the TLS context."""
-
-    host: str
-    port: int
-    token: str
-    context: Callable[[], ssl.SSLContext]
-
-    def __repr__(self) -> str:
-        """Show no token."""
-        return f"NodeLink({self.host}:{self.port})"
-
-
-class NodeLinks:
-    """The nodes that can be called, by name."""
-
-    def __init__(self) -> None:
-        self._links: dict[str, NodeLink] = {}
-
-    def add(self, name: str, link: NodeLink) -> None:
-        """A node's API is there from now on."""
-        self._links[name] = link
-
-    def remove(self, name: str) -> None:
-        """A node's API is gone."""
-        self._links.pop(name, None)
-
-    def find(self, name: str) -> NodeLink:
-        """The node of that name; raises ApiError."""
-        link = self._links.get(name)
-        if link is None:
-            about = f'node "{name}"' if name else "this pod, which has no node yet,"
-            message = f"{about} has no agent that this API server could ask for logs or streams"
-            raise ApiError(HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", message)
-        return link
 
 
 class PodProxy:
@@ -154,7 +115,7 @@ async def _log(request: web.Request, link: NodeLink, path: str) -> web.StreamRes
     connector = aiohttp.TCPConnector(ssl=link.context())
     async with (
         aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-        session.get(_url(link, path), headers=_authorization(link), allow_redirects=False) as found,
+        session.get(link_url(link, path), headers=authorization(link), allow_redirects=False) as found,
     ):
         answer = web.StreamResponse(status=found.status, headers={hdrs.CONTENT_TYPE: _type_of(found)})
         await answer.prepare(request)
@@ -169,20 +130,8 @@ async def _log(request: web.Request, link: NodeLink, path: str) -> web.StreamRes
         return answer
 
 
-def _url(link: NodeLink, path: str) -> URL:
-    return URL(f"https://{_bracketed(link.host)}:{link.port}{path}", encoded=True)
-
-
 def _type_of(found: aiohttp.ClientResponse) -> str:
     return found.headers.get(hdrs.CONTENT_TYPE, "text/plain")
-
-
-def _authorization(link: NodeLink) -> dict[str, str]:
-    return {hdrs.AUTHORIZATION: f"Bearer {link.token}"}
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 async def _upgraded(request: web.Request, link: NodeLink, path: str) -> web.StreamResponse:
@@ -212,8 +161,8 @@ async def _upgraded(request: web.Request, link: NodeLink, path: str) -> web.Stre
 
 
 def _head(request: web.Request, link: NodeLink, path: str) -> bytes:
-    lines = [f"{request.method} {path} HTTP/1.1", f"Host: {_bracketed(link.host)}:{link.port}"]
-    lines += [f"{name}: {value}" for name, value in _authorization(link).items()]
+    lines = [f"{request.method} {path} HTTP/1.1", f"Host: {bracketed(link.host)}:{link.port}"]
+    lines += [f"{name}: {value}" for name, value in authorization(link).items()]
     lines += [f"{name}: {value}" for name, value in request.headers.items() if name.lower() in _PASSED_ON]
     if request.method == hdrs.METH_POST:
         lines.append("Content-Length: 0")

@@ -96,6 +96,12 @@ OWN_ACCESS_REVIEWS = Resource(
     verbs=_ANSWERED,
 )
 
+_MEASURED = ("get", "list")
+NODE_METRICS = Resource(
+    "nodes", "NodeMetrics", group="metrics.k8s.io", version="v1beta1", namespaced=False, verbs=_MEASURED
+)
+POD_METRICS = Resource("pods", "PodMetrics", group="metrics.k8s.io", version="v1beta1", verbs=_MEASURED)
+
 RESOURCES = (
     CONFIGMAPS,
     EVENTS,
@@ -115,7 +121,9 @@ RESOURCES = (
 """those that are stored"""
 REVIEWS = (TOKEN_REVIEWS, ACCESS_REVIEWS, OWN_ACCESS_REVIEWS)
 """those that are answered and not kept"""
-SERVED = (*RESOURCES, *REVIEWS)
+METRICS = (NODE_METRICS, POD_METRICS)
+"""those that are asked of the nodes"""
+SERVED = (*RESOURCES, *REVIEWS, *METRICS)
 BY_STORAGE = {resource.storage: resource for resource in RESOURCES}
 _BY_PATH = {(r.group, r.version, r.plural): r for r in SERVED}
 

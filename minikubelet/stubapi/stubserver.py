@@ -19,10 +19,12 @@ from minikubelet.stubapi.stubcommits import Committer
 from minikubelet.stubapi.stubdeletion import DeleteOptions
 from minikubelet.stubapi.stubhandlers import Handlers, LogHandler
 from minikubelet.stubapi.stubkubeconfig import write_kubeconfig
+from minikubelet.stubapi.stubmetrics import Metrics
+from minikubelet.stubapi.stubnodelinks import JoinedNodes, NodeLinks
 from minikubelet.stubapi.stubnodes import SilentNodes
 from minikubelet.stubapi.stubpersistence import StateLog
 from minikubelet.stubapi.stubpodcells import parse_time
-from minikubelet.stubapi.stubproxy import NodeLinks, PodProxy
+from minikubelet.stubapi.stubproxy import PodProxy
 from minikubelet.stubapi.stubrequests import BODY_MAX
 from minikubelet.stubapi.stubresources import EVENTS, FIRST_NAMESPACES, NAMESPACES, Target
 from minikubelet.stubapi.stubroles import first_roles
@@ -164,6 +166,7 @@ class StubServer:
             self._state_dir, store, committer, self._clock, token=self._token, setup=self._setup
         )
         await security.signer.look_at_all()
+        self.nodes.look_up(JoinedNodes(self._state_dir, store, self._clock).find)
         watches = Watches(store, self._clock, self._bookmark_seconds)
         handlers = Handlers(
             store,
@@ -173,6 +176,7 @@ class StubServer:
             clock=self._clock,
             log_handler=self._log_handler,
             pod_proxy=PodProxy(self.nodes),
+            metrics=Metrics(store, self.nodes),
         )
         app = web.Application(client_max_size=BODY_MAX)
         app.router.add_route("*", "/{path:.*}", handlers.handle)

@@ -10,7 +10,7 @@ from cryptography import x509
 
 from tests.e2e.agent_process import CONFIG, AgentProcess
 from tests.e2e.apiserver_process import ApiServerProcess
-from tests.e2e.e2e_manifests import pod
+from tests.e2e.e2e_manifests import pod, says
 
 pytestmark = [pytest.mark.e2e, pytest.mark.kubectl]
 TOKEN = "abcdef.0123456789abcdef"
@@ -39,12 +39,15 @@ def test_a_node_runs_its_static_pods_joins_when_it_is_let_in_and_stays_in(
     """Nothing waits for the approval; both certificates come, and a restart uses them without the token."""
     agent, conf = process_agent, process_agent.base / "kubelet.conf"
     agent.kubeconfig = server.kubeconfig
-    config = CONFIG.replace("---\n", "rotateCertificates: true\nserverTLSBootstrap: true\n---\n", 1)
+    authority = f"authentication: {{x509: {{clientCAFile: {server.base}/apiserver/ca.crt}}}}"
+    more = f"rotateCertificates: true\nserverTLSBootstrap: true\n{authority}\n"
+    config = CONFIG.replace("---\n", f"{more}---\n", 1)
     (agent.base / "kubelet.yaml").write_text(config)
     (agent.base / "secret.yaml").write_text(SECRET)
     bootstrap = server.kubeconfig_with(agent.base / "bootstrap.conf", TOKEN)
     agent.flags = ["--kubeconfig", str(conf), "--bootstrap-kubeconfig", str(bootstrap)]
-    agent.write("web.yaml", pod("web"))
+    agent.flags += ["--node-ip", "127.0.0.1"]
+    agent.write("web.yaml", pod("web", says("hello")))
     agent.launch()
     agent.running("web")
     assert not conf.exists()
@@ -80,6 +83,12 @@ def test_a_node_runs_its_static_pods_joins_when_it_is_let_in_and_stays_in(
     agent.start()
     agent.until(lambda: agent.get("node", agent.node), "the node again, with the certificate alone")
     assert len(agent.get("csr")["items"]) == 2
+    name = agent.name("web")
+    agent.until(lambda: agent.get("pod", "-n", "kube-system", name), "the mirror pod again")
+    assert agent.kubectl("logs", "-n", "kube-system", name) == "hello\n"
+    assert agent.kubectl("exec", "-n", "kube-system", name, "--", "echo", "there") == "there\n"
+    agent.until(lambda: name in agent.kubectl("top", "pod", "-n", "kube-system", code=None), "its usage")
+    assert agent.node in agent.kubectl("top", "node")
 
 
 def test_a_bootstrap_kubeconfig_that_cannot_be_used_ends_the_start_with_the_reason(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import ssl
@@ -131,3 +132,39 @@ def test_a_port_that_was_chosen_and_is_busy_ends_the_start(process_agent: AgentP
         )
     assert done.returncode == 2
     assert f"the node API cannot listen on 127.0.0.1:{port}" in done.stderr
+
+
+def test_the_node_tells_why_and_lets_its_journal_be_watched(process_agent: AgentProcess) -> None:
+    """With the token of an account that a role allows, as any client of the cluster may have it."""
+    agent = process_agent.start()
+    agent.write("web.yaml", pod("web"))
+    agent.running("web")
+    port = _endpoint(agent)
+    agent.kubectl("create", "serviceaccount", "reader")
+    role = "--clusterrole=system:kubelet-api-admin"
+    agent.kubectl("create", "clusterrolebinding", "reader", role, "--serviceaccount=default:reader")
+    request = agent.base / "request.json"
+    request.write_text("{}")
+    path = "/api/v1/namespaces/default/serviceaccounts/reader/token"
+    answer = json.loads(agent.kubectl("create", "--raw", path, "-f", str(request)))
+    trust = ssl.create_default_context(cafile=str(agent.root / "pki" / "kubelet.crt"))
+    header = {"Authorization": f"Bearer {answer['status']['token']}"}
+
+    def opened(path: str) -> Any:
+        asked = urllib.request.Request(f"https://127.0.0.1:{port}{path}", headers=header)
+        return urllib.request.urlopen(asked, context=trust, timeout=60)
+
+    with opened("/why?pod=web&action=start") as told:
+        chains = json.load(told)
+    assert chains[0]["pod"] == f"kube-system/{agent.name('web')}"
+    assert chains[0]["steps"]
+    with opened("/manifests") as told:
+        assert json.load(told)[0]["file"].endswith("web.yaml")
+    with opened("/metrics/probes") as told:
+        assert b"prober_probe_total" in told.read()
+    with opened("/journal?from=1") as told:
+        first = json.loads(told.readline())
+        assert (first["seq"], first["record"]["kind"]) == (1, "AgentStarted")
+        while json.loads(told.readline())["record"]["kind"] != "ContainerStarted":
+            pass
+    agent.until(lambda: "web" in agent.kubectl("top", "pod", "-A", code=None), "the pod's usage")

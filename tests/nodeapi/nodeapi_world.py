@@ -19,7 +19,7 @@ from minikubelet.nodeapi.nodeserver import ServedNode, serve_node_api
 from minikubelet.ports.journalport import JournalError, Record, RecordKind
 from minikubelet.ports.runtimeport import Runtime
 from minikubelet.ports.streamport import StreamRuntime
-from minikubelet.stubapi.stubproxy import NodeLink
+from minikubelet.stubapi.stubnodelinks import NodeLink
 from tests.running import PATIENCE, eventually, run
 from tests.runtimes.contract.contract_world import DriverWorld, connected, container_of, sandbox_of, started
 from tests.stubapi.stubapi_world import World, running

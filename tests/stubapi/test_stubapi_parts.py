@@ -92,6 +92,7 @@ def test_discovery_names_groups_and_resources(tmp_path: Path) -> None:
             "rbac.authorization.k8s.io",
             "authentication.k8s.io",
             "authorization.k8s.io",
+            "metrics.k8s.io",
         ]
         reviews = await world.good("GET", "/apis/authentication.k8s.io/v1")
         assert [(each["name"], each["verbs"]) for each in reviews["resources"]] == [

@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 
 from minikubelet.stubapi.stubcerts import ensure_identity
-from minikubelet.stubapi.stubproxy import NodeLink, choose_container
+from minikubelet.stubapi.stubnodelinks import NodeLink
+from minikubelet.stubapi.stubproxy import choose_container
 from minikubelet.stubapi.stubserver import utc_now
 from minikubelet.stubapi.stubstatus import ApiError
 from tests.running import eventually
