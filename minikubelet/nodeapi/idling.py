@@ -23,6 +23,5 @@ class Idle:
     async def too_long(self) -> None:
         """Return when the connection has lain idle for too long."""
         now = asyncio.get_running_loop().time
-        # It is time that is waited for, which use puts off.
-        while (left := self._used + self._seconds - now()) > 0:  # noqa: ASYNC110 - as said
+        while (left := self._used + self._seconds - now()) > 0:  # noqa: ASYNC110 - use puts the end off
             await asyncio.sleep(left)
