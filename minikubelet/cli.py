@@ -119,19 +119,17 @@ def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         dest="verbosity",
         metavar="LEVEL",
         type=int,
-        default=0,
-        help="0 is info, 4 and more debug",
+        help="0 is info, 4 and more debug; default: logging.verbosity of --config, or 0",
     )
-    _logging_format(run)
+    _logging_format(run, "logging.format of --config, or text")
     _from_environment(run)
 
 
-def _logging_format(command: argparse.ArgumentParser) -> None:
+def _logging_format(command: argparse.ArgumentParser, default: str) -> None:
     command.add_argument(
         "--logging-format",
         choices=("text", "json"),
-        default="text",
-        help="text on standard error, or one JSON object a line on standard output; default: %(default)s",
+        help=f"text on standard error, or one JSON object a line on standard output; default: {default}",
     )
 
 
@@ -169,7 +167,7 @@ def _apiserver(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="store_true",
         help="sign the certificates that nodes ask for without a person's `kubectl certificate approve`",
     )
-    _logging_format(stub)
+    _logging_format(stub, "text")
     _from_environment(stub)
 
 

@@ -13,8 +13,7 @@ from typing import TextIO, cast
 
 import structlog
 
-JSON = "json"
-"""upstream's --logging-format whose lines are JSON"""
+from minikubelet.model.settings import LogFormat, LoggingSettings
 
 DEBUG_FROM = 4
 """upstream's -v from which on everything is said"""
@@ -42,10 +41,10 @@ class _Unfailing:
             self._stream.flush()
 
 
-def configure_logging(verbosity: int, form: str = "text") -> None:
+def configure_logging(settings: LoggingSettings) -> None:
     """One line an event: `text` on standard error, coloured on a terminal, or `json` on standard output."""
-    level = logging.DEBUG if verbosity >= DEBUG_FROM else logging.INFO
-    structured = form == JSON
+    level = logging.DEBUG if settings.verbosity >= DEBUG_FROM else logging.INFO
+    structured = settings.format == LogFormat.JSON
     renderers: list[structlog.typing.Processor] = (
         [structlog.processors.EventRenamer("msg"), structlog.processors.JSONRenderer(default=str)]
         if structured

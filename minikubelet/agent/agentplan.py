@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from minikubelet.model.settings import Settings
+from minikubelet.model.settings import LoggingSettings, Settings
 from minikubelet.wire import check_names
 from minikubelet.wire.settingsfile import SettingsFault, read_settings
 
@@ -71,6 +71,7 @@ class AgentPlan(msgspec.Struct, frozen=True, kw_only=True):
     bootstrap_kubeconfig: Path | None = None
     cert_dir: Path
     endpoint: str = ""
+    logging: LoggingSettings = LoggingSettings()
     warnings: tuple[str, ...] = ()
 
 
@@ -109,7 +110,15 @@ def make_plan(options: argparse.Namespace) -> AgentPlan:
         bootstrap_kubeconfig=options.bootstrap_kubeconfig,
         cert_dir=_normal(options.cert_dir) if options.cert_dir else root / "pki",
         endpoint=options.container_runtime_endpoint or kubelet.container_runtime_endpoint,
+        logging=_logging(options, kubelet.logging),
         warnings=warnings,
+    )
+
+
+def _logging(options: argparse.Namespace, file: LoggingSettings) -> LoggingSettings:
+    return LoggingSettings(
+        format=options.logging_format or file.format,
+        verbosity=file.verbosity if options.verbosity is None else options.verbosity,
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Coroutine
 
 import structlog
 
-from minikubelet.agent.agentlogging import JSON, configure_logging, unfailing
+from minikubelet.agent.agentlogging import configure_logging, unfailing
 from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream, make_plan
 from minikubelet.agent.assembly import History, Parts, assemble, left_behind, open_history
 from minikubelet.agent.enginepaths import check_mounts
@@ -25,6 +25,7 @@ from minikubelet.agent.nodewiring import serve_node
 from minikubelet.agent.reports import Reports
 from minikubelet.agent.runtimechoice import Choice, choose_runtime
 from minikubelet.agent.upstream import reach_api
+from minikubelet.model.settings import LogFormat
 from minikubelet.nodeapi.localapi import serve_local
 from minikubelet.ports.runtimeport import RuntimeFault
 from minikubelet.shell.podpaths import PodPaths
@@ -42,10 +43,10 @@ _log = structlog.get_logger()
 
 def run(options: argparse.Namespace) -> int:
     """`minikubelet run`: 0 after a signal, 1 when the agent failed, 2 when it could not start as told."""
-    configure_logging(options.verbosity, options.logging_format)
     try:
         plan = make_plan(options)
-        return asyncio.run(_live(plan, json_lines=options.logging_format == JSON))
+        configure_logging(plan.logging)
+        return asyncio.run(_live(plan, json_lines=plan.logging.format == LogFormat.JSON))
     except StartFault as fault:
         sys.stderr.write(f"minikubelet: {fault}\n")
         return 2

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import structlog
 
-from minikubelet.agent.agentlogging import JSON, configure_logging
+from minikubelet.agent.agentlogging import configure_logging
+from minikubelet.model.settings import LogFormat, LoggingSettings
 from minikubelet.stubapi.stubalone import serve_alone
 from minikubelet.stubapi.stubcallers import read_token_file
 from minikubelet.stubapi.stubsecurity import SecuritySetup
@@ -23,13 +24,14 @@ _log = structlog.get_logger()
 
 def run(options: argparse.Namespace) -> int:
     """0 after a signal, 2 when it cannot start as told."""
-    configure_logging(0, options.logging_format)
+    form = options.logging_format or LogFormat.TEXT.value
+    configure_logging(LoggingSettings(format=form))
     root: Path = options.default_journal.parent
     kubeconfig: Path = options.write_kubeconfig or root / "kubeconfig"
 
     def told(server: StubServer) -> None:
         command = f"kubectl --kubeconfig {kubeconfig} get pods -A"
-        if options.logging_format == JSON:
+        if form == LogFormat.JSON:
             _log.info("serving", url=server.url, kubectl=command)
             return
         sys.stdout.write(f"serving on {server.url}\n{command}\n")

@@ -75,6 +75,20 @@ class AuthorizationSettings(ApiStruct, frozen=True, kw_only=True):
     webhook: AccessWebhookSettings = AccessWebhookSettings()
 
 
+class LogFormat(StrEnum):
+    """How the agent writes its log: lines for people on standard error, or JSON on standard output."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LoggingSettings(ApiStruct, frozen=True, kw_only=True):
+    """How much the agent says, and how: `format` is a `LogFormat`'s value, `verbosity` upstream's `-v`."""
+
+    format: str = LogFormat.TEXT.value
+    verbosity: int = 0
+
+
 class KubeletSettings(ApiStruct, frozen=True, kw_only=True):
     """`kubelet.config.k8s.io/v1beta1` KubeletConfiguration as far as it is honoured; upstream's defaults.
 
@@ -122,6 +136,7 @@ class KubeletSettings(ApiStruct, frozen=True, kw_only=True):
     shutdown_grace_period_critical_pods: Duration = 0.0
     streaming_connection_idle_timeout: Duration = 4 * 3600.0
     crash_loop_back_off: CrashLoopBackOffConfig = CrashLoopBackOffConfig()
+    logging: LoggingSettings = LoggingSettings()
 
 
 class ApiServerSettings(ApiStruct, frozen=True, kw_only=True):

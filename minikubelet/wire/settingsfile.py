@@ -6,6 +6,7 @@ here: files, flags, or what a setting leads to.
 
 from __future__ import annotations
 
+import dataclasses
 import posixpath
 from typing import Any
 
@@ -19,12 +20,13 @@ from minikubelet.model.settings import (
     AuthenticationSettings,
     AuthorizationMode,
     KubeletSettings,
+    LogFormat,
     Settings,
 )
 from minikubelet.wire import check_names as names
 from minikubelet.wire.fieldpaths import Findings, report
 from minikubelet.wire.fitting import fit, kind_of
-from minikubelet.wire.settingsnames import KNOWN_KUBELET_FIELDS
+from minikubelet.wire.settingsnames import KNOWN_INNER_FIELDS, KNOWN_KUBELET_FIELDS
 from minikubelet.wire.yamldoc import Node, read_documents
 
 KUBELET = ("kubelet.config.k8s.io/v1beta1", "KubeletConfiguration")
@@ -127,10 +129,21 @@ def _body(node: Node, left_out: tuple[str, ...]) -> Node:
 
 
 def _without_known(node: Node, warnings: list[str]) -> Node:
-    entries = node.value if isinstance(node.value, dict) else {}
+    entries = dict(node.value) if isinstance(node.value, dict) else {}
+    for outer, known in KNOWN_INNER_FIELDS.items():
+        inner = entries.get(outer)
+        if inner is not None and isinstance(inner.value, dict):
+            idle = tuple(key for key in inner.value if key in known)
+            warnings.extend(_idle(inner.value[key], f"{outer}.{key}") for key in idle)
+            kept = {key: child for key, child in inner.value.items() if key not in known}
+            entries[outer] = dataclasses.replace(inner, value=kept)
     idle = tuple(key for key in entries if key in KNOWN_KUBELET_FIELDS)
-    warnings.extend(f"line {entries[key].key_line}: {key} is known but has no effect yet" for key in idle)
-    return _body(node, idle)
+    warnings.extend(_idle(entries[key], key) for key in idle)
+    return _body(dataclasses.replace(node, value=entries), idle)
+
+
+def _idle(node: Node, path: str) -> str:
+    return f"line {node.key_line}: {path} is known but has no effect yet"
 
 
 def _checked_kubelet(node: Node, messages: list[str]) -> KubeletSettings:
@@ -151,6 +164,7 @@ def _checked_kubelet(node: Node, messages: list[str]) -> KubeletSettings:
     for number, name in enumerate(settings.allowed_unsafe_sysctls):
         if not namespace_of(dotted(name).removesuffix("*")):
             findings.invalid(("allowedUnsafeSysctls", number), name, "is not known to be namespaced")
+    _check_logging(settings, findings)
     _check_node_api(settings, findings)
     _check_room(settings, findings)
     if settings.shutdown_grace_period_critical_pods > settings.shutdown_grace_period:
@@ -160,6 +174,11 @@ def _checked_kubelet(node: Node, messages: list[str]) -> KubeletSettings:
         findings.forbidden(("maxParallelImagePulls",), "cannot be set while serializeImagePulls is true")
     messages.extend(report(node, findings.found))
     return settings
+
+
+def _check_logging(settings: KubeletSettings, findings: Findings) -> None:
+    if settings.logging.format not in [form.value for form in LogFormat]:
+        findings.invalid(("logging", "format"), settings.logging.format, "Unsupported log format")
 
 
 def _check_node_api(settings: KubeletSettings, findings: Findings) -> None:

@@ -18,7 +18,7 @@ evictionPressureTransitionPeriod evictionSoft evictionSoftGracePeriod failCgroup
 featureGates hairpinMode healthzBindAddress healthzPort httpCheckFrequency
 imagePullCredentialsVerificationPolicy
 imageServiceEndpoint iptablesDropBit iptablesMasqueradeBit kernelMemcgNotification kubeAPIBurst
-kubeAPIQPS kubeReservedCgroup kubeletCgroups localStorageCapacityIsolation logging
+kubeAPIQPS kubeReservedCgroup kubeletCgroups localStorageCapacityIsolation
 makeIPTablesUtilChains maxOpenFiles memoryManagerPolicy memoryReservationPolicy memorySwap
 memoryThrottlingFactor mergeDefaultEvictionSettings nodeStatusMaxImages oomScoreAdj podCIDR
 podHousekeepingPeriod podsPerCore preloadedImagesVerificationAllowlist protectKernelDefaults providerID
@@ -31,3 +31,6 @@ topologyManagerScope tracing userNamespaces volumePluginDir volumeStatsAggPeriod
 """
 
 KNOWN_KUBELET_FIELDS: Final = frozenset(_NAMES.split())
+
+KNOWN_INNER_FIELDS: Final = {"logging": frozenset(("flushFrequency", "vmodule", "options"))}
+"""likewise inside a field of which something is honoured"""

@@ -8,6 +8,7 @@ import structlog
 
 from minikubelet.agent.agentlogging import configure_logging
 from minikubelet.cli import parser
+from minikubelet.model.settings import LogFormat, LoggingSettings
 
 
 def test_flags_come_from_the_environment_and_a_written_flag_counts_more(
@@ -41,7 +42,7 @@ def test_nonsense_in_the_environment_is_wrong_usage(
 
 
 def test_json_goes_to_standard_output_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging(0, "json")
+    configure_logging(LoggingSettings(format=LogFormat.JSON))
     log = structlog.get_logger("test")
     log.info("two\nlines", path=Path("/x"))
     log.debug("not said")

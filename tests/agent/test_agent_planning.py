@@ -11,6 +11,7 @@ from minikubelet.agent import runtimechoice
 from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream, make_plan
 from minikubelet.agent.runtimechoice import choose_runtime
 from minikubelet.cli import parser
+from minikubelet.model.settings import LoggingSettings
 from minikubelet.shell.systemclock import SystemClock
 from tests.running import run
 
@@ -58,6 +59,13 @@ def test_flags_come_before_the_file(config: Path, tmp_path: Path) -> None:
     assert plan.places.root == tmp_path / "other"
     assert plan.places.manifests == Path("/elsewhere")
     assert (plan.endpoint, plan.node_name, plan.node_ips) == ("process://", "node-1", ("10.0.0.7",))
+
+
+def test_how_it_logs_is_said_by_the_file_unless_a_flag_does(config: Path) -> None:
+    config.write_text(CONFIG.replace("podLogsDir", "logging: {format: json, verbosity: 4}\npodLogsDir"))
+    assert make_plan(options("--config", str(config))).logging == LoggingSettings(format="json", verbosity=4)
+    flags = ("--logging-format", "text", "-v", "0")
+    assert make_plan(options("--config", str(config), *flags)).logging == LoggingSettings()
 
 
 def test_which_api_server_is_told(config: Path) -> None:

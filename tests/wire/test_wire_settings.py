@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from minikubelet.model.podquantity import MAX, milli, parse_quantity, spell_number, whole
-from minikubelet.model.settings import AgentSettings, KubeletSettings, Settings
+from minikubelet.model.settings import AgentSettings, KubeletSettings, LogFormat, Settings
 from minikubelet.wire.durations import parse_duration
 from minikubelet.wire.settingsfile import SettingsFault, SettingsReading, read_settings
 
@@ -85,11 +85,11 @@ def test_relative_paths_are_taken_from_the_files_directory() -> None:
 
 def test_known_fields_without_effect_are_warned_of_by_name() -> None:
     """Whatever their value: a kubelet's file is accepted as it is."""
-    reading = read(f"{KUBELET}evictionHard: {{memory.available: 5%}}\nlogging: {{format: json}}\n")
+    reading = read(f"{KUBELET}evictionHard: {{memory.available: 5%}}\ntracing: {{endpoint: x}}\n")
     assert reading.settings == Settings()
     assert reading.warnings == (
         "line 3: evictionHard is known but has no effect yet",
-        "line 4: logging is known but has no effect yet",
+        "line 4: tracing is known but has no effect yet",
     )
 
 
@@ -247,3 +247,19 @@ def test_only_sysctls_that_have_a_namespace_can_be_allowed() -> None:
     (message,) = faults(KUBELET + "allowedUnsafeSysctls: [net.*, vm.swappiness]\n")
     assert "allowedUnsafeSysctls[1]: Invalid value" in message
     assert "is not known to be namespaced" in message
+
+
+def test_logging_is_read_as_bootstrap_tools_write_it() -> None:
+    """Format and verbosity count; upstream's other fields are known, and named as without effect."""
+    reading = read(
+        f"{KUBELET}logging:\n  flushFrequency: 0\n  format: json\n  options: {{json: {{}}}}\n  verbosity: 4\n"
+    )
+    told = reading.settings.kubelet.logging
+    assert (told.format, told.verbosity) == (LogFormat.JSON, 4)
+    assert reading.warnings == (
+        "line 4: logging.flushFrequency is known but has no effect yet",
+        "line 6: logging.options is known but has no effect yet",
+    )
+    assert faults(f"{KUBELET}logging: {{format: xml}}\n") == (
+        'line 3: logging.format: Invalid value: "xml": Unsupported log format',
+    )
