@@ -47,7 +47,10 @@ class NodeSeen(Event, tag=True, frozen=True, kw_only=True):
 
 
 class SourceSynced(Event, tag=True, frozen=True, kw_only=True):
-    """A source has given its first full list in this life; `present` are the uids it holds."""
+    """A source has given a full list; `present` are the uids it holds.
+
+    The first of a life says that it was seen. The API server's is listed again where its watch broke off.
+    """
 
     source: Source
     present: tuple[PodUid, ...] = ()

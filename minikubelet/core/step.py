@@ -11,12 +11,14 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from minikubelet.core.apply import apply
+from minikubelet.core.behaviours import Behaviour
 from minikubelet.core.commands import Decision
 from minikubelet.core.events import (
     AgentStarted,
     ManifestsJudged,
     NodeEvent,
     NodeSeen,
+    PodSet,
     RuntimeListed,
     SlotEvent,
     SourceSynced,
@@ -31,9 +33,22 @@ from minikubelet.model.ids import Source
 def step(slot: Slot, event: SlotEvent, node: NodeFacts, now: Moment) -> tuple[Slot, list[Decision]]:
     """Take an event of a slot in and decide; the commands are in order."""
     after = apply(slot, event, now)
+    if isinstance(event, PodSet) and _newly_held(slot, event):
+        after = _ask_again(after, node)
     if _nothing_new(slot, after, now):
         return after, []
     return plan(after, node, now, before=slot)
+
+
+def _newly_held(before: Slot, event: PodSet) -> bool:
+    known = before.find(event.uid)
+    return known is None or not known.offered
+
+
+def _ask_again(slot: Slot, node: NodeFacts) -> Slot:
+    """Let a mirror that was asked for, and was not seen to come, be asked for once more."""
+    again = slot.mirror is None and Behaviour.MIRRORS_ASKED_AGAIN in node.behaviours
+    return replace(slot, mirror_asked="") if again else slot
 
 
 def _nothing_new(before: Slot, after: Slot, now: Moment) -> bool:
@@ -85,6 +100,8 @@ def step_slot_for_node(
     if isinstance(event, AgentStarted):
         return _new_life(slot), []
     if isinstance(event, SourceSynced):
+        if event.source is Source.API:
+            slot = _ask_again(slot, node)
         for gen in slot.generations:
             if gen.uid in event.present and not gen.offered:
                 reborn = now.seq if comes_back(gen) else None

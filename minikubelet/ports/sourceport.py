@@ -88,7 +88,10 @@ class PodRetracted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceListed(msgspec.Struct, frozen=True, kw_only=True):
-    """A source has given its first full list; `present` are the uids it holds, offered or not."""
+    """A source has given a full list; `present` are the uids it holds, offered or not.
+
+    The first says that the source was seen; each that follows, that changes in between may not have been.
+    """
 
     source: Source
     present: tuple[PodUid, ...] = ()

@@ -57,7 +57,6 @@ class ApiSource:
         self._status_seen = status_seen
         self._reachable = reachable
         self._held: dict[PodUid, tuple[SlotKey, _Held]] = {}
-        self._listed = False
         self._connected = True
 
     async def run(self, sink: Sink) -> None:
@@ -80,7 +79,7 @@ class ApiSource:
                     await waiting
 
     def _replace(self, items: Iterable[JsonObject]) -> Iterable[SourceFact]:
-        """All that is there now: new ones first, then what has vanished, and at first that it was all."""
+        """All that is there now: new ones first, then what has vanished, and that it was all."""
         before = set(self._held)
         present: dict[PodUid, None] = {}
         facts: list[SourceFact] = []
@@ -91,10 +90,8 @@ class ApiSource:
             facts.extend(self._take(item))
         gone = sorted(before - present.keys())
         facts.extend(fact for uid in gone for fact in self._drop(uid))
-        if not self._listed:
-            self._listed = True
-            held = tuple(uid for uid in present if not self._is_mirror(uid))
-            facts.append(SourceListed(source=Source.API, present=held))
+        held = tuple(uid for uid in present if not self._is_mirror(uid))
+        facts.append(SourceListed(source=Source.API, present=held))
         return facts
 
     def _change(self, change: Changed) -> Iterable[SourceFact]:

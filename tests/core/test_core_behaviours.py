@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from minikubelet.core.behaviours import TODAY, Behaviour, Behaviours
-from minikubelet.core.commands import Reason, StopContainer
+from minikubelet.core.commands import CreateMirror, Reason, StopContainer
 from minikubelet.core.events import AgentStarted
 from minikubelet.model.ids import Source
 from minikubelet.wire.records import CORE_VERSION, UnknownRecord, decode_event, encode_event
@@ -107,3 +107,26 @@ def test_each_life_is_decided_by_its_own_behaviours() -> None:
     world.node = {"behaviours": THEN}
     world.restart_agent()
     assert world.all(StopContainer)[-1].grace == 10
+
+
+@pytest.mark.parametrize(("behaviours", "asked"), [(THEN, 1), ((Behaviour.MIRRORS_ASKED_AGAIN,), 2)])
+def test_a_mirror_that_was_not_seen_to_come_is_asked_for_again(behaviours: Behaviours, asked: int) -> None:
+    """Once the API server is listed anew."""
+    world = World(Source.FILE, Source.API, api=True, node={"behaviours": behaviours})
+    world.offer(static_pod())
+    world.sync(Source.API)
+    assert len(world.all(CreateMirror)) == asked
+
+
+@pytest.mark.parametrize(("behaviours", "asked"), [(THEN, 1), ((Behaviour.MIRRORS_ASKED_AGAIN,), 2)])
+def test_a_mirror_that_nobody_could_make_is_asked_for_again(behaviours: Behaviours, asked: int) -> None:
+    """Once a source holds its pod anew."""
+    world = World(Source.FILE, Source.API, api=True, node={"behaviours": behaviours})
+    world.offer(static_pod())
+    world.offers.clear()
+    world.start_agent()
+    before = len(world.all(CreateMirror))
+    world.judge("web.yaml")
+    world.sync_sources()
+    world.offer(static_pod())
+    assert len(world.all(CreateMirror)) == before + asked

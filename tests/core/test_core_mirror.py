@@ -96,6 +96,35 @@ def test_the_pause_ends_also_when_the_clock_is_set_back() -> None:
     assert created(world) == ["a", "a"]
 
 
+def test_a_mirror_that_came_and_went_unseen_is_made_again_once_the_api_server_is_listed() -> None:
+    """Found by simulation: created, then lost with the API server's state before the watch showed it."""
+    world = World(Source.FILE, Source.API, api=True)
+    world.offer(A)
+    world.run_until_idle()
+    world.sync(Source.FILE)
+    assert created(world) == ["a"]
+    world.sync(Source.API)
+    assert created(world) == ["a", "a"]
+    world.mirror("m1", "a")
+    world.sync(Source.API)
+    assert created(world) == ["a", "a"]
+
+
+def test_a_mirror_that_nobody_could_make_is_asked_for_again_with_its_definition() -> None:
+    """Found by simulation: a disk that was full had lost the definition, and a broken file gave none."""
+    world = World(Source.FILE, Source.API, api=True)
+    world.offer(A)
+    world.run_until_idle()
+    world.offers.clear()
+    world.start_agent()
+    world.judge("web.yaml")
+    world.sync_sources()
+    before = len(created(world))
+    assert before == 2
+    world.offer(A)
+    assert len(created(world)) == before + 1
+
+
 def test_an_outdated_mirror_is_deleted_and_created_anew_at_once() -> None:
     world = mirrored_world()
     world.offer(B)

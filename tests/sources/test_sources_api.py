@@ -157,10 +157,11 @@ def test_a_relist_retracts_what_vanished_meanwhile_after_what_came() -> None:
         Disconnected("down", 1.0),
         listed(pod("a", "u3"), pod("b", "u2")),
     )
-    came, went = facts[3:]
+    came, went, told = facts[3:]
     assert isinstance(came, PodOffered)
     assert isinstance(went, PodRetracted)
     assert (came.uid, went.uid) == ("u3", "u1")
+    assert told == SourceListed(source=Source.API, present=(PodUid("u3"), PodUid("u2")))
 
 
 def test_a_pod_that_cannot_be_read_is_present_and_never_retracted_by_that() -> None:
@@ -169,7 +170,7 @@ def test_a_pod_that_cannot_be_read_is_present_and_never_retracted_by_that() -> N
     facts = facts_of(listed(broken), Bookmark("2"))
     assert facts == [SourceListed(source=Source.API, present=(PodUid("u1"),))]
     facts = facts_of(listed(pod("a", "u1")), Changed(ChangeType.MODIFIED, broken), listed(broken))
-    assert [type(fact) for fact in facts] == [PodOffered, SourceListed]
+    assert [type(fact) for fact in facts] == [PodOffered, SourceListed, SourceListed]
 
 
 def test_a_pod_that_has_ended_is_not_to_be_started() -> None:
