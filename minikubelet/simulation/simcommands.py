@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-FAULTS = ("files", "pods", "api", "containers", "runtime", "events", "disk", "clock", "crash")
+FAULTS = ("files", "pods", "api", "containers", "probes", "runtime", "events", "disk", "clock", "crash")
 """The groups of faults; what each holds is in `simscenario.GROUPS`."""
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}

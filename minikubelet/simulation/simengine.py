@@ -37,6 +37,9 @@ class Instance:
     exit_code: int = 0
     signalled_at: int = 0
     gone: bool = False
+    hook_failed_at: int = 0
+    unhealthy: bool = False
+    """it was told to end for its probes"""
 
     @property
     def running(self) -> bool:
@@ -52,6 +55,9 @@ class Judge:
 
     def start(self, instance: Instance) -> None:
         """A container is started."""
+
+    def ordered(self, instance: Instance, grace: float) -> None:
+        """The engine is asked to stop a container."""
 
     def stop(self, instance: Instance, grace: float) -> None:
         """A running container is told to end."""

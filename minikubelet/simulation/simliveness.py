@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from minikubelet.model.ids import PodUid, SlotKey, Source
+from minikubelet.model.pod import ProbeKind
 from minikubelet.ports.apiport import JsonObject
 from minikubelet.simulation.simengine import NODE, Instance
 from minikubelet.simulation.simlife import AgentLife
+from minikubelet.simulation.simprobes import SimProbes
 from minikubelet.simulation.simwanted import NEVER, Wanted
 from minikubelet.simulation.simworld import World
 from minikubelet.wire.podmarks import CONFIG_MIRROR
@@ -58,6 +60,13 @@ def _files_known(world: World, wanted: dict[PodUid, Wanted]) -> Iterator[str]:
 def _pod(world: World, wanted: Wanted) -> Iterator[str]:
     status = _status(world, wanted)
     running = [each for each in world.engine.running() if each.uid == wanted.uid]
+    for each in running:
+        kind = ProbeKind.LIVENESS if world.probe_judge.started(each) else ProbeKind.STARTUP
+        if world.probes.is_ill(each.id, kind):
+            yield f"{each.id} answers its probes ill for good, and is not ended"
+        for asked, good in world.probe_judge.results(each).items():
+            if good is not (not world.probes.is_ill(each.id, asked)):
+                yield f"{each.id} has not come to the last result of its {asked.value} probe"
     if wanted.policy() != "Always":
         yield from _job(world, wanted, running, status)
         return
@@ -67,7 +76,7 @@ def _pod(world: World, wanted: Wanted) -> Iterator[str]:
         return
     yield from _runs(world, wanted, running)
     if status is not None:
-        yield from _reported(wanted, running, status)
+        yield from _reported(wanted, running, status, world.probes)
 
 
 def _runs(world: World, wanted: Wanted, running: list[Instance]) -> Iterator[str]:
@@ -84,12 +93,15 @@ def _runs(world: World, wanted: Wanted, running: list[Instance]) -> Iterator[str
             yield f"{wanted.slot} {name} runs by an older definition"
 
 
-def _reported(wanted: Wanted, running: list[Instance], status: JsonObject) -> Iterator[str]:
+def _reported(
+    wanted: Wanted, running: list[Instance], status: JsonObject, probes: SimProbes
+) -> Iterator[str]:
     if status.get("phase") != "Running":
         yield f"{wanted.slot} is told to be {status.get('phase')}"
     ready = {each["type"]: each["status"] for each in status.get("conditions", ())}
-    if ready.get("Ready") != "True":
-        yield f"{wanted.slot} is not told to be ready"
+    unready = [each.id for each in running if probes.is_ill(each.id, ProbeKind.READINESS)]
+    if ready.get("Ready") != str(not unready):
+        yield f"{wanted.slot} is told to be ready: {ready.get('Ready')}, and {unready} are not"
     for shown in (*status.get("containerStatuses", ()), *status.get("initContainerStatuses", ())):
         if wanted.once(shown["name"]):
             continue

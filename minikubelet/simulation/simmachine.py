@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from minikubelet.core.probes import probe_of
+from minikubelet.model.pod import ProbeKind
 from minikubelet.simulation.simengine import Instance, behaved
 from minikubelet.simulation.simloop import SECOND
+from minikubelet.simulation.simprobes import FOR_GOOD
 from minikubelet.simulation.simscenario import Action, Kind
 from minikubelet.simulation.simworld import World
 
@@ -58,6 +61,49 @@ def _engine_down(world: World, action: Action) -> None:
     world.after(action.number, up)
 
 
+def _asked(world: World, action: Action, kinds: tuple[ProbeKind, ...]) -> tuple[str, ProbeKind] | None:
+    """One of the running containers that have one of these probes, and which."""
+    found = _open(world, kinds)
+    return found[action.detail % len(found)] if found else None
+
+
+def _open(world: World, kinds: tuple[ProbeKind, ...]) -> list[tuple[str, ProbeKind]]:
+    """Every probe of these kinds that a running container has, start-up only where it has not passed."""
+    found = []
+    for instance in world.engine.running():
+        wanted = world.book.pods.get(instance.uid)
+        for container in wanted.pod.spec.containers if wanted is not None else ():
+            if container.name != instance.name:
+                continue
+            over = ProbeKind.STARTUP if world.probe_judge.started(instance) else None
+            here = [kind for kind in kinds if kind is not over and probe_of(container, kind) is not None]
+            found += [(instance.id, kind) for kind in here]
+    return found
+
+
+def _probe_flap(world: World, action: Action) -> None:
+    """A few bad answers, which may be too few to count."""
+    chosen = _asked(world, action, tuple(ProbeKind))
+    if chosen is not None:
+        world.probes.worsen(*chosen, action.number, late=action.detail % 3 == 0)
+
+
+def _probe_ill(world: World, action: Action) -> None:
+    """Nothing but bad answers from now on: only a new instance helps."""
+    chosen = _asked(world, action, (ProbeKind.LIVENESS, ProbeKind.STARTUP))
+    if chosen is not None:
+        world.probes.worsen(*chosen, FOR_GOOD, late=action.detail % 3 == 0)
+
+
+def _probe_unready(world: World, action: Action) -> None:
+    """It runs, and is not ready any more, or only after so many seconds."""
+    chosen = _asked(world, action, (ProbeKind.READINESS,))
+    if chosen is not None:
+        world.probes.worsen(*chosen, FOR_GOOD, late=action.detail % 3 == 0)
+        if action.number:
+            world.after(action.number, lambda: world.probes.recover(*chosen))
+
+
 def _images_gone(world: World, _action: Action) -> None:
     world.engine.images.clear()
 
@@ -72,7 +118,9 @@ def _disk_full(world: World, action: Action) -> None:
 
 def _clock_jump(world: World, action: Action) -> None:
     world.engine.set_clock(world.agent_clock, action.number * SECOND)
-    world.safety.jumped_at = world.safety.restarts.jumped_at = world.clock.now()
+    now = world.clock.now()
+    world.safety.jumped_at = world.safety.restarts.jumped_at = world.safety.graces.jumped_at = now
+    world.probe_judge.jumped = True
 
 
 MACHINE_ACTIONS: Final[dict[Kind, Callable[[World, Action], None]]] = {
@@ -83,6 +131,9 @@ MACHINE_ACTIONS: Final[dict[Kind, Callable[[World, Action], None]]] = {
     Kind.ENGINE_RESTART: _cut,
     Kind.ENGINE_DOWN: _engine_down,
     Kind.IMAGES_GONE: _images_gone,
+    Kind.PROBE_FLAP: _probe_flap,
+    Kind.PROBE_ILL: _probe_ill,
+    Kind.PROBE_UNREADY: _probe_unready,
     Kind.DISK_FULL: _disk_full,
     Kind.CLOCK_JUMP: _clock_jump,
 }
@@ -93,6 +144,10 @@ def mend_machine(world: World) -> None:
     world.disk.full = False
     world.draws.calm, world.draws.down = True, False
     world.engine.calm = True
+    world.probes.soothe()
+    for asked in _open(world, (ProbeKind.LIVENESS, ProbeKind.READINESS)):
+        if world.random.random() < world.scenario.ill:
+            world.probes.worsen(*asked, FOR_GOOD, late=world.random.random() < 1 / 2)
     for container in world.engine.containers.values():
         mended = behaved(container.script)
         instance = world.engine.latest(container.shown.id)

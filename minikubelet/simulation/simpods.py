@@ -11,8 +11,13 @@ from functools import lru_cache
 from random import Random
 from typing import Any, Final
 
-SHAPES: Final = 16
+from minikubelet.model.pod import ProbeKind
+from minikubelet.simulation.simprobes import hook, question
+
+SHAPES: Final = 24
 VERSIONS: Final = 4
+_PLAIN: Final = 16
+"""so many of the shapes have neither probes nor hooks"""
 NAMESPACE: Final = "kube-system"
 
 _SCRIPTS: Final = (
@@ -24,6 +29,12 @@ _SCRIPTS: Final = (
     ("sleep", "40", "exit", "1"),
     ("sleep", "2", "oom"),
 )
+_PROBES: Final = {
+    "startupProbe": ProbeKind.STARTUP,
+    "readinessProbe": ProbeKind.READINESS,
+    "livenessProbe": ProbeKind.LIVENESS,
+}
+_HOOKS: Final = {"postStart": hook("sleep", "0.3"), "preStop": hook("sleep", "1.5")}
 _JOBS: Final = (("sleep", "3", "exit", "0"), ("sleep", "3", "exit", "1"), ("sleep", "30", "exit", "0"))
 
 
@@ -51,7 +62,33 @@ def _spec(shape: int, version: int, *, static: bool) -> dict[str, Any]:
         spec["initContainers"] = init
     if not static and random.random() < 1 / 8:
         spec["activeDeadlineSeconds"] = 25
+    for container in (*main, *init) if shape >= _PLAIN else ():
+        if container["name"] != "setup":
+            _ask(container, random)
     return spec
+
+
+def _ask(container: dict[str, Any], random: Random) -> None:
+    """Give a container probes and hooks."""
+    for name, kind in _PROBES.items():
+        if random.random() < 1 / 2:
+            continue
+        container[name] = {
+            "exec": {"command": question(kind)},
+            "periodSeconds": random.choice((1, 2, 5)),
+            "timeoutSeconds": random.choice((1, 3)),
+            "failureThreshold": random.choice((1, 2, 3)),
+            "initialDelaySeconds": random.choice((0, 0, 2)),
+        }
+        if kind is ProbeKind.READINESS:
+            container[name]["successThreshold"] = random.choice((1, 2))
+        elif random.random() < 1 / 3:
+            container[name]["terminationGracePeriodSeconds"] = random.choice((1, 3))
+    hooks = {name: {"exec": {"command": words}} for name, words in _HOOKS.items() if random.random() < 1 / 4}
+    if random.random() < 1 / 8:
+        hooks["postStart"] = {"exec": {"command": hook("sleep", "0.1", "exit", "1")}}
+    if hooks:
+        container["lifecycle"] = hooks
 
 
 def _container(name: str, version: int, script: tuple[str, ...]) -> dict[str, Any]:

@@ -32,11 +32,12 @@ class Restarts:
         if not history:
             return
         before = history[-1]
-        if not before.ended_at or before.signalled_at or before.hash != instance.hash:
+        stopped = before.signalled_at and not before.unhealthy
+        if not before.ended_at or stopped or before.hash != instance.hash:
             return
         again = wanted.once(instance.name) and before.sandbox_id != instance.sandbox_id
         never = wanted.policy() == "Never" and not self._sidecar(wanted, instance.name)
-        enough = wanted.policy() == "OnFailure" and before.exit_code == 0
+        enough = wanted.policy() == "OnFailure" and before.exit_code == 0 and not before.unhealthy
         if (never or (enough and not self._sidecar(wanted, instance.name))) and not again:
             self._fail(
                 "restart-policy",
@@ -50,7 +51,8 @@ class Restarts:
 
     def _lifetime(self, instance: Instance, wanted: Wanted) -> list[Instance]:
         """The earlier instances of a container since it was last not wanted, or forgotten."""
-        since = max(wanted.unwanted_at, self.amnesia_at)
+        changes = wanted.changed_at.get(instance.name, ())
+        since = max(wanted.unwanted_at, self.amnesia_at, *changes)
         # Of an attempt that was made twice, since the answer to the first was lost, the last counts.
         found = {
             each.attempt: each
@@ -65,7 +67,8 @@ class Restarts:
         """10 s before the second restart, then twice as long each time, at most five minutes."""
         restarts = 0
         for before, after in itertools.pairwise(history):
-            by_itself = before.ended_at and not before.signalled_at and before.hash == after.hash
+            stopped = before.signalled_at and not before.unhealthy
+            by_itself = before.ended_at and not stopped and before.hash == after.hash
             same = before.sandbox_id == after.sandbox_id and before.ended_at - before.started_at < FORGOTTEN
             restarts = restarts + 1 if by_itself and same else 0
         last = history[-1]

@@ -14,11 +14,18 @@ from typing import Any, Final, TypeVar
 from minikubelet.model.ids import PodUid
 from minikubelet.model.observed import ObservedPod
 from minikubelet.ports.clockport import Clock
-from minikubelet.ports.runtimeport import ContainerConfig, RegistryAuth, RuntimeFault, SandboxConfig
+from minikubelet.ports.runtimeport import (
+    ContainerConfig,
+    ExecResult,
+    RegistryAuth,
+    RuntimeFault,
+    SandboxConfig,
+)
 from minikubelet.runtimes.simulated.simulatedoptions import Draws, Fate, SimulationOptions
 from minikubelet.runtimes.simulated.simulatedruntime import SimulatedRuntime
 from minikubelet.simulation.simengine import NODE, WatchedEngine
 from minikubelet.simulation.simloop import SECOND, LifeEnded, outside
+from minikubelet.simulation.simprobes import SimProbes
 
 _T = TypeVar("_T")
 _ROUNDS: Final = 5
@@ -48,9 +55,12 @@ class CalmingDraws(Draws):
 class LifeRuntime(SimulatedRuntime):
     """The driver of one life: what it has asked of the engine goes on when it dies, or half of it does."""
 
-    def __init__(self, engine: WatchedEngine, draws: CalmingDraws, clock: Clock, random: Random) -> None:
+    def __init__(
+        self, engine: WatchedEngine, probes: SimProbes, draws: CalmingDraws, clock: Clock, random: Random
+    ) -> None:
         super().__init__(SimulationOptions(), clock, node=NODE, engine=engine)
         self._watched = engine
+        self._probes = probes
         self._draws = draws
         self._random = random
         self._waiting: list[asyncio.Future[None]] = []
@@ -76,6 +86,13 @@ class LifeRuntime(SimulatedRuntime):
         """Start a container."""
         await self._outlive(super().start_container(container_id))
 
+    async def stop_container(self, container_id: str, grace_seconds: float) -> None:
+        """Stop a container and wait for its end."""
+        instance = self._watched.latest(container_id)
+        if instance is not None and instance.running:
+            self._watched.judge.ordered(instance, grace_seconds)
+        await super().stop_container(container_id, grace_seconds)
+
     async def remove_container(self, container_id: str) -> None:
         """Remove a container."""
 
@@ -99,6 +116,33 @@ class LifeRuntime(SimulatedRuntime):
         before = self._watched.pods(NODE, uid)
         now = await self._count(super().list_pods(uid))
         return before if self._random.random() < 1 / 2 else now
+
+    async def exec_sync(
+        self, container_id: str, command: Sequence[str], timeout_seconds: float
+    ) -> ExecResult:
+        """Ask a container as a probe does, or carry a hook out."""
+        probes, kind = self._probes, self._probes.kind_of(command)
+        if kind is None:
+            return await self._hook(container_id, command, timeout_seconds)
+        probes.asked(container_id, kind)
+        try:
+            result = await super().exec_sync(container_id, probes.words(container_id, kind), timeout_seconds)
+        except RuntimeFault as fault:
+            if fault.reason == "DeadlineExceeded":
+                probes.answered(container_id, kind, False)
+            raise
+        probes.answered(container_id, kind, result.exit_code == 0)
+        return result
+
+    async def _hook(self, container_id: str, command: Sequence[str], seconds: float) -> ExecResult:
+        try:
+            result = await super().exec_sync(container_id, self._probes.hook_words(command), seconds)
+        except RuntimeFault:
+            self._probes.failed(container_id)
+            raise
+        if result.exit_code:
+            self._probes.failed(container_id)
+        return result
 
     async def _count(self, call: Coroutine[Any, Any, _T]) -> _T:
         self._watched.under_way += 1

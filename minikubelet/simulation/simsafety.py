@@ -12,7 +12,6 @@ from typing import Final
 
 from minikubelet.core.commands import (
     AnyCommand,
-    CleanUpPod,
     Decision,
     DeleteMirror,
     Reason,
@@ -21,38 +20,41 @@ from minikubelet.core.commands import (
     StopContainer,
     WakeAt,
 )
-from minikubelet.core.events import AnyEvent, NodeEvent
+from minikubelet.core.events import AnyEvent, NodeEvent, PodSet, PodWithdrawn
 from minikubelet.model.ids import PodUid, Source
 from minikubelet.ports.runtimeport import SandboxConfig
 from minikubelet.ports.sourceport import SourceFact, SourceListed
 from minikubelet.simulation.simengine import NODE, Instance, Judge, WatchedEngine
+from minikubelet.simulation.simgrace import Graces
 from minikubelet.simulation.simlife import AgentLife
 from minikubelet.simulation.simloop import SECOND
+from minikubelet.simulation.simprobejudge import ProbeJudge
 from minikubelet.simulation.simrestarts import Restarts
-from minikubelet.simulation.simwanted import NEVER, Book, Wanted
+from minikubelet.simulation.simwanted import NEVER, Book, Fail, Wanted
 
 LATE: Final = 10 * SECOND
 """how long a fact may be on its way from a source to a decision"""
-GRACE_SLACK: Final = SECOND
 _MARK: Final = re.compile(rb'\{"m":\d+,"s":(\d+)\}')
 
 
 class Safety(Judge):
     """All judges; `fail` is told the name of the promise that was broken, and how."""
 
-    def __init__(self, engine: WatchedEngine, book: Book, fail: Callable[[str, str], None]) -> None:
+    def __init__(self, engine: WatchedEngine, book: Book, fail: Fail) -> None:
         self._engine = engine
         self._book = book
         self._fail = fail
         self.restarts = Restarts(engine, fail)
+        self.probes = ProbeJudge(engine, book, fail)
+        self.graces = Graces(engine, book, self.probes, fail)
         self.durable = 0
         self.jumped_at = NEVER
         self.knows: Callable[[Instance], bool] = lambda _instance: False
         self._seqs: dict[int, int] = {}
         self._decided: dict[tuple[PodUid, str, int], int] = {}
-        self._ending: dict[PodUid, int] = {}
-        self._stopping: dict[str, int] = {}
         self._listed: set[tuple[int, Source]] = set()
+        self._told: dict[PodUid, int] = {}
+        self._told_gone: dict[PodUid, int] = {}
 
     def _now(self) -> int:
         return self._engine.real.now()
@@ -69,20 +71,31 @@ class Safety(Judge):
         """A life begins with what is durable."""
         self.durable = agent.journal.next_seq - 1
         self._seqs.clear()
+        self.graces.begun(self.durable)
+        self._told = {uid: seq for uid, seq in self._told.items() if seq <= self.durable}
+        self._told_gone = {uid: seq for uid, seq in self._told_gone.items() if seq <= self.durable}
+        self._book.forget(known=self._told, known_gone=self._told_gone)
 
     def took(self, agent: AgentLife, seq: int, event: AnyEvent, decisions: list[Decision]) -> None:
         """Note which record each decision is in, and when each end began; no bug goes by as a failure."""
         if getattr(event, "reason", "") == "InternalError":
             self._fail("no-bug", str(getattr(event, "message", "")))
-        for number, decision in enumerate(decisions, seq + 1):
-            command = decision.command
-            self._seqs[id(command)] = number
-            if isinstance(command, StopContainer):
-                self._stopping.setdefault(command.container_id, self._now())
+        self._seqs |= {id(each.command): number for number, each in enumerate(decisions, seq + 1)}
+        self._note_told(seq, event)
         slot = None if isinstance(event, NodeEvent) else agent.reducer.slots.get(event.slot)
-        for gen in slot.generations if slot is not None else ():
-            if gen.ending is not None:
-                self._ending.setdefault(gen.uid, self._now())
+        self.graces.took(seq, event, decisions, slot.generations if slot is not None else ())
+
+    def _note_told(self, seq: int, event: AnyEvent) -> None:
+        """Note from which record on the agent knows which pods are wanted."""
+        if isinstance(event, PodWithdrawn):
+            self._told_gone.setdefault(event.uid, seq)
+        elif isinstance(event, PodSet):
+            self._told.setdefault(event.uid, seq)
+            self._told_gone.pop(event.uid, None)
+            for uid in self._book.rivals(event.uid):
+                self._told_gone.setdefault(uid, seq)
+            if event.deletion_at is not None:
+                self._told_gone.setdefault(event.uid, seq)
 
     def told(self, agent: AgentLife, fact: SourceFact) -> None:
         """Note which sources were listed in this life."""
@@ -108,8 +121,6 @@ class Safety(Judge):
                 self._sources_seen(agent, command)
             case DeleteMirror():
                 self._mirror_known(agent, command)
-            case CleanUpPod():
-                self._ending.pop(command.uid, None)
             case _:
                 pass
 
@@ -126,7 +137,7 @@ class Safety(Judge):
 
     def _sources_seen(self, agent: AgentLife, command: StopContainer) -> None:
         wanted = self._book.pods.get(command.uid)
-        if wanted is None or self._ending.get(command.uid, agent.began) < agent.began:
+        if wanted is None or self.graces.end_of(command.uid, agent.began) < agent.began:
             return  # its end was decided in an earlier life, and goes on
         needed: list[Source] = []
         if command.reason is Reason.POD_REMOVED:
@@ -170,21 +181,16 @@ class Safety(Judge):
         if wanted is not None:
             self.restarts.judge(instance, wanted)
 
+    def ordered(self, instance: Instance, grace: float) -> None:
+        """A pod that is to end has ended when its grace is over, hooks and all."""
+        self.graces.ordered(instance, grace, self._told)
+
     def stop(self, instance: Instance, grace: float) -> None:
         """A running container is ended for a cause only, and has its grace from when that was decided."""
         cause = self._cause(instance)
         if not cause:
             self._fail("uncaused-kill", f"{instance.id} is stopped, and nothing asked for that")
-        wanted = self._book.pods.get(instance.uid)
-        if wanted is None or self.jumped_at != NEVER:
-            return
-        starts = [self._stopping.get(instance.id, self._now()), self._ending.get(instance.uid, self._now())]
-        allowed = 1 if cause == "deadline" else wanted.grace
-        if self._now() + int(grace * SECOND) < min(starts) + allowed * SECOND - GRACE_SLACK:
-            self._fail(
-                "grace", f"{instance.id} is given {grace} s; its end began"
-                f" {(self._now() - min(starts)) / SECOND:.1f} s ago, and it has {allowed} s"
-            )  # fmt: skip
+        self.graces.stop(instance, grace, cause)
 
     def remove(self, instance: Instance) -> None:
         """A container is removed when it is dead."""
@@ -209,17 +215,23 @@ class Safety(Judge):
         if wanted is None:
             return "unknown"
         since = self._decided.get((instance.uid, instance.name, instance.attempt), instance.made_at)
+        since -= SECOND  # what is decided may not know yet what a source has just seen
         if wanted.gone_since != NEVER or wanted.unwanted_at >= since:
             return "unwanted"
-        changed = wanted.changed_at.get(instance.name, NEVER) >= since
+        changed = wanted.changed(instance.name, since)
         if changed or instance.hash != wanted.hashes.get(instance.name):
             return "changed"
         sandbox = self._engine.sandboxes.get(instance.sandbox_id)
         if sandbox is None or not sandbox.shown.ready:
             return "sandbox"
         deadline = wanted.pod.spec.active_deadline_seconds
-        if deadline is not None and self._now() >= wanted.first_at + deadline * SECOND - LATE:
+        over = deadline is not None and self._now() >= wanted.first_at + deadline * SECOND - LATE
+        if over or (deadline is not None and self.jumped_at != NEVER):
             return "deadline"
+        if self.probes.unhealthy(instance) is not None:
+            return "unhealthy"
+        if instance.hook_failed_at:
+            return "hook"
         return "finished" if self._finished(wanted) else ""
 
     def _finished(self, wanted: Wanted) -> bool:

@@ -14,6 +14,7 @@ import msgspec
 
 from minikubelet.runtimes.simulated.simulatedoptions import SimulationOptions
 from minikubelet.simulation.simapi import ApiFaults
+from minikubelet.simulation.simpods import SHAPES
 
 
 class Kind(Enum):
@@ -49,6 +50,9 @@ class Kind(Enum):
     ENGINE_DOWN = "engine-down"
     IMAGES_GONE = "images-gone"
     DISK_FULL = "disk-full"
+    PROBE_FLAP = "probe-flap"
+    PROBE_ILL = "probe-ill"
+    PROBE_UNREADY = "probe-unready"
     CLOCK_JUMP = "clock-jump"
     AGENT_STOP = "agent-stop"
     AGENT_KILL = "agent-kill"
@@ -66,7 +70,11 @@ class Action(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Scenario(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All that a run needs. `duration` and `slow_disk` in seconds; then everything is mended."""
+    """All that a run needs. `duration` and `slow_disk` in seconds; then everything is mended.
+
+    `flaky` is the chance that an answer to a probe is bad, `ill` that of an instance that runs in the end to
+    answer one of its probes ill for good.
+    """
 
     seed: int
     duration: float
@@ -74,6 +82,8 @@ class Scenario(msgspec.Struct, frozen=True, omit_defaults=True):
     runtime: SimulationOptions = SimulationOptions()
     api: ApiFaults = ApiFaults()
     slow_disk: float = 0.0
+    flaky: float = 0.0
+    ill: float = 0.0
     has_api: bool = True
 
 
@@ -107,6 +117,7 @@ GROUPS: Final[dict[str, dict[Kind, int]]] = {
         Kind.API_LOSE: 1,
     },
     "containers": {Kind.EXIT: 6, Kind.OOM: 1, Kind.VANISH: 1, Kind.SANDBOX_DIE: 2},
+    "probes": {Kind.PROBE_FLAP: 3, Kind.PROBE_ILL: 2, Kind.PROBE_UNREADY: 2},
     "runtime": {Kind.ENGINE_RESTART: 1, Kind.ENGINE_DOWN: 1, Kind.IMAGES_GONE: 1},
     "events": {},
     "disk": {Kind.DISK_FULL: 2},
@@ -142,6 +153,8 @@ def scenario(seed: int, *, duration: float, pods: int, faults: tuple[str, ...]) 
         runtime=_runtime(random, seed, faults),
         api=_api(random, faults),
         slow_disk=random.choice((0.0, 0.001, 0.05)) if "disk" in faults else 0.0,
+        flaky=random.choice((0.0, 0.1, 0.4)) if "probes" in faults else 0.0,
+        ill=0.3 if "probes" in faults else 0.0,
         has_api=random.random() < 7 / 8,
     )
 
@@ -151,11 +164,11 @@ def _first(random: Random, pods: int, *, api: bool) -> list[Action]:
     names = [(Kind.FILE_PUT, f"s{number}") for number in range(random.randint(1, pods))]
     if api:
         names += [(Kind.API_PUT, f"a{number}") for number in range(random.randint(0, pods - 1))]
-    return [Action(0, kind, name, random.randrange(4), random.randrange(16)) for kind, name in names]
+    return [Action(0, kind, name, random.randrange(4), random.randrange(SHAPES)) for kind, name in names]
 
 
 def _action(random: Random, kind: Kind, at: int, pods: int) -> Action:
-    number, detail = random.randrange(4), random.randrange(16)
+    number, detail = random.randrange(4), random.randrange(SHAPES)
     target = f"s{random.randrange(pods)}"
     if kind.value.startswith("api-"):
         target = f"a{random.randrange(pods)}"
@@ -168,6 +181,10 @@ def _action(random: Random, kind: Kind, at: int, pods: int) -> Action:
             number = random.choice(_CODES)
         case Kind.CLOCK_JUMP:
             number = random.choice(_JUMPS)
+        case Kind.PROBE_FLAP:
+            number = random.randint(1, 4)
+        case Kind.PROBE_UNREADY:
+            number = random.choice((0, 2, 10))
         case Kind.FILE_SLOW:
             detail = random.choice((5, 50, 900, 5000, 15000))
         case Kind.AGENT_STOP | Kind.AGENT_KILL | Kind.POWER_LOSS:

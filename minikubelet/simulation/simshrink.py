@@ -72,6 +72,8 @@ class Shrinker:
             for each in (
                 replace(scenario, runtime=plain, api=ApiFaults(), slow_disk=0.0),
                 replace(scenario, slow_disk=0.0),
+                replace(scenario, flaky=0.0),
+                replace(scenario, ill=0.0),
             )
             if each != scenario
         ]

@@ -11,14 +11,16 @@ from typing import Any
 from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.ports.apiport import JsonObject
 from minikubelet.simulation.simengine import Instance, WatchedEngine
+from minikubelet.simulation.simprobejudge import ProbeJudge
 from minikubelet.wire.podmarks import CONFIG_HASH, CONFIG_MIRROR
 
 
 class Truth:
     """Told of everything that the agent stores; `fail` is told which promise was broken, and how."""
 
-    def __init__(self, engine: WatchedEngine, fail: Callable[[str, str], None]) -> None:
+    def __init__(self, engine: WatchedEngine, probes: ProbeJudge, fail: Callable[[str, str], None]) -> None:
         self._engine = engine
+        self._probes = probes
         self._fail = fail
 
     def stored(self, verb: str, pod: JsonObject) -> None:
@@ -43,7 +45,8 @@ class Truth:
                 self._fail("final-status", f"{slot} leaves the API server shown as running")
 
     def _told_truth(self, uid: PodUid, slot: SlotKey, status: JsonObject) -> None:
-        for shown in status.get("containerStatuses", ()):
+        sidecars = [each for each in status.get("initContainerStatuses", ()) if each.get("started")]
+        for shown in (*status.get("containerStatuses", ()), *sidecars):
             state: dict[str, Any] = shown.get("state") or {}
             found = shown.get("containerID", "").partition("://")[2]
             if not found:
@@ -59,6 +62,10 @@ class Truth:
             if shown.get("restartCount", 0) != made[-1].attempt:
                 self._fail("untrue-status", f"{slot}: restartCount is not {made[-1].attempt}")
             self._told_end(slot, made, state.get("terminated"))
+            if "running" in state:
+                self._probes.told(slot, made[-1], shown)
+            elif shown.get("ready") and state:
+                self._fail("untrue-status", f"{slot}: {found} is told to be ready and not to run")
 
     def _told_end(self, slot: SlotKey, made: list[Instance], end: dict[str, Any] | None) -> None:
         if end is None or end.get("reason") in ("ContainerStatusUnknown", "StartError"):

@@ -6,7 +6,7 @@ API server's watch. May not be here: what the agent believes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,14 +22,16 @@ from minikubelet.wire.pod_codec import decode_pod
 from minikubelet.wire.podmarks import CONFIG_MIRROR
 
 NEVER: Final = -1
+Fail = Callable[[str, str], None]
+"""Told which promise was broken, and how."""
 
 
 @dataclass(slots=True)
 class Wanted:
     """One pod. Times are the engine's, µs; `unwanted_at` is when it was last told not to be wanted.
 
-    `gone_since` is since when nobody can take it for wanted, NEVER if somebody can. `changed_at` is when a
-    container's definition changed last.
+    `gone_since` is since when nobody can take it for wanted, NEVER if somebody can. `changed_at` is when
+    each container's definition changed.
     """
 
     uid: PodUid
@@ -41,13 +43,18 @@ class Wanted:
     unwanted_at: int = NEVER
     gone_since: int = NEVER
     grace: int = 30
+    most_grace: int = 0
     deleting: bool = False
-    changed_at: dict[str, int] = field(default_factory=dict)
+    changed_at: dict[str, list[int]] = field(default_factory=dict)
     spec: Any = None
 
     def policy(self) -> str:
         """Its restart policy."""
         return self.pod.spec.restart_policy or "Always"
+
+    def changed(self, name: str, since: int) -> bool:
+        """Whether a container's definition has changed since then."""
+        return any(at >= since for at in self.changed_at.get(name, ()))
 
     def once(self, name: str) -> bool:
         """Whether a container is an init container that is to end."""
@@ -62,6 +69,22 @@ class Book:
         self._clock = clock
         self._good: dict[str, tuple[PodUid, ...]] = {}
         self._reader = cached_reader(NODE, NAMESPACE)
+
+    def rivals(self, uid: PodUid) -> list[PodUid]:
+        """The other pods of a source that ever had the name of this one."""
+        own = self.pods.get(uid)
+        return [
+            each.uid
+            for each in (self.pods.values() if own is not None else ())
+            if own is not None and each.uid != uid and (each.slot, each.source) == (own.slot, own.source)
+        ]
+
+    def forget(self, *, known: Container[PodUid], known_gone: Container[PodUid]) -> None:
+        """An agent begins that knows only of these: what the sources said else has to be said again."""
+        self._good = {name: tuple(uid for uid in uids if uid in known) for name, uids in self._good.items()}
+        for wanted in self.pods.values():
+            if wanted.uid not in known_gone:
+                wanted.gone_since = NEVER
 
     def looked(self, found: Mapping[str, bytes | None] | None) -> None:
         """A look at the folder read these contents; None: not read, so what the file held before holds."""
@@ -127,6 +150,7 @@ class Book:
         if meta.get("deletionTimestamp"):
             known.deleting = True
             known.grace = min(known.grace, meta["deletionGracePeriodSeconds"])
+            known.most_grace = max(known.most_grace, meta["deletionGracePeriodSeconds"])
             self._unwant(uid)
         else:
             self._gone(known, gone=False)
@@ -140,10 +164,11 @@ class Book:
             known = self.pods[uid] = Wanted(uid, slot, source, pod, hashes, now)
         for name, made_from in hashes.items():
             if known.hashes.get(name) != made_from:
-                known.changed_at[name] = now
+                known.changed_at.setdefault(name, []).append(now)
         known.pod, known.hashes = pod, hashes
         grace = pod.spec.termination_grace_period_seconds
         known.grace = 30 if grace is None else grace
+        known.most_grace = max(known.most_grace, known.grace)
         return known
 
     def _unwant(self, uid: PodUid) -> None:

@@ -38,6 +38,7 @@ from minikubelet.simulation.simloop import (
     inside,
     outside,
 )
+from minikubelet.simulation.simprobes import SimProbes
 from minikubelet.simulation.simruntime import CalmingDraws, LifeRuntime
 from minikubelet.simulation.simsafety import Safety
 from minikubelet.simulation.simscenario import Action, Kind, Scenario
@@ -70,8 +71,13 @@ class World:
         self.engine = WatchedEngine(self.agent_clock, real=self.clock)
         self.book = Book(self.clock)
         self.safety = Safety(self.engine, self.book, self.fail)
+        self.probe_judge = self.safety.probes
         self.safety.knows = self._known_to_run
         self.engine.judge = self.safety
+        self.probes = SimProbes(scenario.seed, scenario.flaky)
+        self.probes.asked = self.probe_judge.asked
+        self.probes.answered = self.probe_judge.answered
+        self.probes.failed = self._hook_failed
         self.folder = SimFolder()
         self.folder.looked = self.book.looked
         self.disk = SimDisk(self.clock.now)
@@ -79,7 +85,7 @@ class World:
         self.api = SimApi(scenario.seed, self.agent_clock.now)
         self.api.faults = scenario.api
         self.api.shown = self.book.shown
-        self.api.stored = Truth(self.engine, self.fail).stored
+        self.api.stored = Truth(self.engine, self.probe_judge, self.fail).stored
         self.draws = CalmingDraws(scenario.runtime)
         self.random = Random(f"{scenario.seed} world")  # noqa: S311 - no secret
         self._returns: asyncio.Task[None] | None = None
@@ -100,6 +106,7 @@ class World:
         seed, number = self.scenario.seed, self.lives
         runtime = LifeRuntime(
             self.engine,
+            self.probes,
             self.draws,
             self.agent_clock,
             Random(f"{seed} runtime {number}"),  # noqa: S311 - no secret
@@ -118,6 +125,7 @@ class World:
         slow = Random(f"{seed} disk {number}")  # noqa: S311 - no secret
         agent.life.delay = lambda: self.scenario.slow_disk * slow.random()
         self.safety.begun(agent)
+        self.probe_judge.begun(number, self.safety.durable)
         self.agent = agent
         agent.task = inside(agent.life, agent.run())
         agent.task.add_done_callback(lambda task: self._ended(agent, task))
@@ -179,6 +187,11 @@ class World:
         if self.agent is None:
             self.begin_life()
 
+    def _hook_failed(self, container_id: str) -> None:
+        instance = self.engine.latest(container_id)
+        if instance is not None:
+            instance.hook_failed_at = instance.hook_failed_at or self.clock.now()
+
     def _known_to_run(self, instance: Instance) -> bool:
         """Whether the agent that lives knows that a container runs."""
         slots = self.agent.reducer.slots.values() if self.agent is not None else ()
@@ -194,6 +207,7 @@ class World:
         self.decisions += len(decisions)
         self.coverage[type(event).__name__, _stage(agent, event)] += 1
         self.safety.took(agent, seq, event, decisions)
+        self.probe_judge.took(seq, event)
 
     def dispatched(self, agent: AgentLife, command: AnyCommand) -> None:
         """Let the judges see."""

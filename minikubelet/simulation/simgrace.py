@@ -1,0 +1,99 @@
+"""The judge of grace periods: no container has less than its own, and no pod's end takes longer than its.
+
+Belongs here: when each end was decided, and the seconds that are given. May not be here: whether there was a
+cause for it (`simsafety`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from typing import Final
+
+from minikubelet.core.commands import Decision, StopContainer
+from minikubelet.core.events import AnyEvent, PodCleanedUp
+from minikubelet.core.state import Generation
+from minikubelet.model.ids import PodUid
+from minikubelet.simulation.simengine import Instance, WatchedEngine
+from minikubelet.simulation.simloop import SECOND
+from minikubelet.simulation.simprobejudge import ProbeJudge
+from minikubelet.simulation.simwanted import NEVER, Book, Fail
+
+SLACK: Final = SECOND + SECOND // 5
+"""seconds are whole, and a call takes its time"""
+UNKNOWN: Final = 30
+LEAST: Final = 2
+"""seconds that a container has to end after its preStop hook, or when it came up late"""
+
+
+class Graces:
+    """`jumped_at`: the clock was set, and no end can be measured any more."""
+
+    def __init__(self, engine: WatchedEngine, book: Book, probes: ProbeJudge, fail: Fail) -> None:
+        self.jumped_at = NEVER
+        self._engine = engine
+        self._book = book
+        self._probes = probes
+        self._fail = fail
+        self._ending: dict[PodUid, tuple[int, int]] = {}
+        self._stopping: dict[str, int] = {}
+
+    def begun(self, durable: int) -> None:
+        """A life begins: what was decided and is not durable was not decided."""
+        self._ending = {uid: end for uid, end in self._ending.items() if end[1] <= durable}
+
+    def took(
+        self, seq: int, event: AnyEvent, decisions: list[Decision], generations: Iterable[Generation]
+    ) -> None:
+        """Note when each end began."""
+        for decision in decisions:
+            if isinstance(decision.command, StopContainer):
+                self._stopping.setdefault(decision.command.container_id, self._now())
+        for gen in generations:
+            if gen.ending is not None:
+                self._ending.setdefault(gen.uid, (self._now(), seq))
+            else:
+                self._ending.pop(gen.uid, None)
+        if isinstance(event, PodCleanedUp):
+            self._ending.pop(event.uid, None)
+
+    def end_of(self, uid: PodUid, otherwise: int) -> int:
+        """When a pod's end began, as far as the agent that lives has to know."""
+        return self._ending.get(uid, (otherwise, 0))[0]
+
+    def ordered(self, instance: Instance, grace: float, known: Container[PodUid]) -> None:
+        """A pod that is to end has ended when its grace is over, hooks and all."""
+        wanted = self._book.pods.get(instance.uid)
+        began = self.end_of(instance.uid, NEVER)
+        if wanted is None or began == NEVER or self.jumped_at != NEVER:
+            return
+        # Of a pod that it knows from the engine alone, the agent does not know the grace either.
+        allowed = wanted.most_grace if instance.uid in known else max(wanted.most_grace, UNKNOWN)
+        # One that came up after its end was decided has all of it, from when that is seen.
+        late = instance.started_at > began - SECOND
+        until = (self._now() if late else began) + allowed * SECOND
+        if self._now() + int(grace * SECOND) > max(until, self._now() + LEAST * SECOND) + SLACK:
+            self._fail(
+                "grace", f"{instance.id} is given {grace} s; its end began"
+                f" {(self._now() - began) / SECOND:.1f} s ago, and it has {allowed} s"
+            )  # fmt: skip
+
+    def stop(self, instance: Instance, grace: float, cause: str) -> None:
+        """A container has its grace from when its end was decided."""
+        wanted = self._book.pods.get(instance.uid)
+        if wanted is None or self.jumped_at != NEVER:
+            return
+        now = self._now()
+        starts = [self._stopping.get(instance.id, now), self.end_of(instance.uid, now)]
+        began = min(*starts, instance.hook_failed_at or now)
+        allowed = 1 if cause == "deadline" else wanted.grace
+        if cause == "unhealthy":
+            instance.unhealthy = True
+            allowed = min(wanted.grace, self._probes.unhealthy(instance) or 0)
+        if now + int(grace * SECOND) < began + allowed * SECOND - SLACK:
+            self._fail(
+                "grace", f"{instance.id} is given {grace} s; its end began"
+                f" {(now - began) / SECOND:.1f} s ago, and it has {allowed} s"
+            )  # fmt: skip
+
+    def _now(self) -> int:
+        return self._engine.real.now()
