@@ -223,6 +223,8 @@ class Volumes:
 def _mounted(pod: Pod) -> list[Volume]:
     containers = (*pod.spec.init_containers, *pod.spec.containers)
     used = {mount.name for container in containers for mount in container.volume_mounts}
+    sources = (variable.value_from for container in containers for variable in container.env)
+    used |= {source.file_key_ref.volume_name for source in sources if source and source.file_key_ref}
     return [volume for volume in pod.spec.volumes if volume.name in used]
 
 

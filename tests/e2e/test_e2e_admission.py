@@ -88,6 +88,7 @@ def test_a_pod_is_ready_once_somebody_opens_its_readiness_gate(process_agent: Ag
     agent.verified()
 
 
+@pytest.mark.fields("PodSpec.priority")
 def test_a_pod_of_the_api_gives_way_to_a_static_one_that_has_no_room(process_agent: AgentProcess) -> None:
     agent = process_agent
     config = agent.base / "kubelet.yaml"

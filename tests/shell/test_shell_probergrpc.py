@@ -51,6 +51,7 @@ def asked(service: str, *, seconds: float = PATIENT, method: str = "Check") -> s
     return run(main())
 
 
+@pytest.mark.fields("Probe.grpc", "GRPCAction.port", "GRPCAction.service")
 @pytest.mark.parametrize("service", ["", "x" * 200])
 def test_a_service_that_serves_passes(service: str) -> None:
     assert asked(service) == ""

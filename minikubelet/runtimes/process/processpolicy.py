@@ -105,6 +105,13 @@ def sandbox_warnings(config: SandboxConfig) -> list[str]:
     return said
 
 
+def container_warnings(config: ContainerConfig) -> list[str]:
+    """What of a container the process runtime leaves out."""
+    bounds = {"cpu": config.resources.cpu_quota, "memory": config.resources.memory_limit}
+    limits = " and ".join(name for name, bound in bounds.items() if bound)
+    return [f"limits of {limits} of {config.name} are not enforced"] if limits else []
+
+
 def refuse_container(config: ContainerConfig) -> None:
     """RuntimeFault for what the process runtime cannot keep or what makes no sense."""
     image = image_root(config.image)

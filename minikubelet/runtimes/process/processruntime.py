@@ -92,10 +92,8 @@ class ProcessRuntime:
     async def run_pod_sandbox(self, config: SandboxConfig) -> str:
         """Record a sandbox; there is no process behind it."""
         sandbox_id = await asyncio.to_thread(self._store.make_sandbox, config)
-        for warning in processpolicy.sandbox_warnings(config):
-            log.warning(
-                "not kept by the process runtime", pod=f"{config.namespace}/{config.name}", what=warning
-            )
+        for said in processpolicy.sandbox_warnings(config):
+            log.warning("not kept by the process runtime", pod=config.name, what=said)
         self._hints.hint(config.uid)
         return sandbox_id
 
@@ -130,6 +128,8 @@ class ProcessRuntime:
     async def create_container(self, sandbox_id: str, config: ContainerConfig) -> str:
         """Lay out a container's directory; nothing runs yet."""
         container_id = await asyncio.to_thread(self._store.make_container, sandbox_id, config)
+        for said in processpolicy.container_warnings(config):
+            log.warning("not kept by the process runtime", pod=config.pod_name, what=said)
         if not processpolicy.image_root(config.image) and config.image not in self._warned:
             self._warned.add(config.image)
             log.warning(
