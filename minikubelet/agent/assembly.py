@@ -109,7 +109,7 @@ def assemble(
 ) -> Parts:
     """Put a life together; nothing runs yet."""
     outbox, reducer, journal = reports.outbox, history.reducer, history.journal
-    making = PodMaking(plan, runtime, vault, reports.client, reducer=reducer, clock=clock)
+    making = PodMaking(plan, runtime, vault, reports.client, reducer=reducer, clock=clock, noted=reports.note)
     event_log = EventLog()
 
     def seen(seq: int, event: AnyEvent, decisions: list[Decision]) -> None:

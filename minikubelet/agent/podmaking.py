@@ -21,7 +21,7 @@ from minikubelet.ports.runtimeport import Runtime
 from minikubelet.reporting.machinefacts import read_machine
 from minikubelet.reporting.nodeobject import allocatable
 from minikubelet.shell.imagegc import Disk, ImageGc, ImageGcLimits, disk_of
-from minikubelet.shell.images import Images
+from minikubelet.shell.images import Images, Noted
 from minikubelet.shell.logrotation import LogRotation
 from minikubelet.shell.objects import NoObjects
 from minikubelet.shell.orphans import Orphans
@@ -48,6 +48,7 @@ class PodMaking:
         *,
         reducer: Reducer,
         clock: Clock,
+        noted: Noted,
     ) -> None:
         kubelet = plan.settings.kubelet
         processes = runtime.info.name == _PROCESSES
@@ -60,7 +61,7 @@ class PodMaking:
         host_root = Path(plan.settings.agent.host_root)
         volumes = Volumes(vault.paths, objects, same_user=processes, host_root=host_root)
         parallel = 1 if kubelet.serialize_image_pulls else kubelet.max_parallel_image_pulls or 16
-        self.images = Images(runtime, parallel, objects=objects, hide=vault.hide)
+        self.images = Images(runtime, parallel, objects=objects, hide=vault.hide, noted=noted)
         self.configs = PodConfigMaker(
             node_side(plan, runtime),
             vault.paths,

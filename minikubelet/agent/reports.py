@@ -18,7 +18,7 @@ from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.nodeapi.nodeserver import DECLARED_FEATURES
 from minikubelet.ports.clockport import Clock
 from minikubelet.ports.outboxport import Outbox
-from minikubelet.reporting.eventrecorder import EventRecorder
+from minikubelet.reporting.eventrecorder import EventRecorder, EventType, about_node
 from minikubelet.reporting.nodelease import NodeLease
 from minikubelet.reporting.nodeobject import NodeSetup
 from minikubelet.reporting.noderegistrar import NodeRegistrar
@@ -42,13 +42,15 @@ class Reports:
         self.outbox: Outbox = NoUpstream()
         self.seen: Seen = _nothing
         self.warn: Told = _no_word
+        self.note: Told = _no_word
         self._running: list[Callable[[], Coroutine[object, object, None]]] = []
         if client is not None:
             outbox = ApiOutbox(client, full_pod=vault.get, node_uid=self._node_uid)
             recorder = EventRecorder(client, node=plan.node_name, now=clock.now)
             self.outbox = outbox
             events = PodEvents(recorder, plan.node_name, vault.get)
-            self.seen, self.warn = events.seen, events.warn
+            self.seen, self.warn, self.note = events.seen, events.warn, events.note
+            recorder.record(about_node(plan.node_name), EventType.NORMAL, "Starting", "Starting kubelet.")
             self._running += [outbox.run, recorder.run]
 
     def tasks(self, health: Health, port: int) -> list[Coroutine[object, object, None]]:

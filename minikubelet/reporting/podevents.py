@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from minikubelet.core.commands import Decision, PublishStatus, Reason, StopContainer
+from minikubelet.core.commands import Decision, PublishStatus, Reason, StartSandbox, StopContainer
 from minikubelet.core.events import (
     AnyEvent,
     ContainerProbed,
@@ -17,7 +17,7 @@ from minikubelet.core.events import (
     ManifestsJudged,
     SandboxStartFailed,
 )
-from minikubelet.model.ids import PodUid, SlotKey
+from minikubelet.model.ids import PodUid, SlotKey, split_slot
 from minikubelet.model.pod import Pod, ProbeKind
 from minikubelet.reporting.eventrecorder import (
     MOST_REMEMBERED,
@@ -45,7 +45,7 @@ class PodEvents:
         self._node = node
         self._full_pod = full_pod
         self._unhealthy: dict[tuple[PodUid, str], ProbeKind] = {}
-        self._backing_off: dict[PodUid, frozenset[tuple[str, str]]] = {}
+        self._backing_off: dict[PodUid, frozenset[tuple[str, str, str]]] = {}
         self._rejected: frozenset[tuple[str, str]] = frozenset()
 
     def seen(self, event: AnyEvent, decisions: list[Decision]) -> None:
@@ -56,6 +56,9 @@ class PodEvents:
                 case StopContainer() as stop:
                     subject = about_pod(stop.slot, stop.uid, stop.container)
                     self._normal(subject, "Killing", self._killing(stop))
+                case StartSandbox(reason=Reason.SANDBOX_GONE) as start:
+                    message = "Pod sandbox changed, it will be killed and re-created."
+                    self._normal(about_pod(start.slot, start.uid), "SandboxChanged", message)
                 case PublishStatus() as told:
                     self._back_off(told)
                     self._refused(told)
@@ -66,6 +69,10 @@ class PodEvents:
     def warn(self, slot: SlotKey, uid: PodUid, container: str, reason: str, message: str) -> None:
         """Tell what went wrong with a container beside events and decisions: a probe's answer, a hook."""
         self._warning(about_pod(slot, uid, container), reason, message)
+
+    def note(self, slot: SlotKey, uid: PodUid, container: str, reason: str, message: str) -> None:
+        """Tell what happened to a container beside events and decisions: a pull of its image."""
+        self._normal(about_pod(slot, uid, container), reason, message)
 
     def _killing(self, stop: StopContainer) -> str:
         kind = self._unhealthy.pop((stop.uid, stop.container), None)
@@ -87,8 +94,7 @@ class PodEvents:
                 if event.reason in NOT_MOUNTED:
                     self._warning(about_pod(event.slot, event.uid), "FailedMount", event.message)
                     return
-                reason = "ErrImageNeverPull" if event.reason == "ErrImageNeverPull" else "Failed"
-                self._warning(subject, reason, f"Error: {event.message}")
+                self._not_started(subject, event)
             case ContainerProbed():
                 if event.probe is not ProbeKind.READINESS and not event.passed:
                     self._unhealthy[event.uid, event.container] = event.probe
@@ -104,6 +110,26 @@ class PodEvents:
             case _:
                 pass
 
+    def _not_started(self, subject: Subject, event: ContainerStartFailed) -> None:
+        """As upstream, a failure over the image is told in words and then by its reason."""
+        match event.reason:
+            case "ErrImagePull":
+                image = self._image(event.uid, event.container)
+                self._warning(subject, "Failed", f'Failed to pull image "{image}": {event.message}')
+            case "ErrImageNeverPull":
+                self._warning(subject, "ErrImageNeverPull", event.message)
+            case "InvalidImageName":
+                self._warning(subject, "InspectFailed", event.message)
+            case _:
+                self._warning(subject, "Failed", f"Error: {event.message}")
+                return
+        self._warning(subject, "Failed", f"Error: {event.reason}")
+
+    def _image(self, uid: PodUid, name: str) -> str:
+        pod = self._full_pod(uid)
+        every = (*pod.spec.init_containers, *pod.spec.containers) if pod is not None else ()
+        return next((each.image for each in every if each.name == name), "")
+
     def _refused(self, told: PublishStatus) -> None:
         status = told.status
         if status.message.startswith(REJECTED):
@@ -118,9 +144,17 @@ class PodEvents:
         status = told.status
         every = (*status.init_container_statuses, *status.container_statuses)
         waiting = {s.name: s.state.waiting for s in every if s.state.waiting is not None}
-        now = frozenset((name, w.message) for name, w in waiting.items() if w.reason in BACK_OFF)
-        for name, message in sorted(now - self._backing_off.get(told.uid, frozenset())):
-            self._warning(about_pod(told.slot, told.uid, name), "BackOff", message[:1].upper() + message[1:])
+        now = frozenset((name, w.reason, w.message) for name, w in waiting.items() if w.reason in BACK_OFF)
+        for name, reason, _ in sorted(now - self._backing_off.get(told.uid, frozenset())):
+            subject = about_pod(told.slot, told.uid, name)
+            if reason == "ImagePullBackOff":
+                text = f'Back-off pulling image "{self._image(told.uid, name)}"'
+                self._normal(subject, "BackOff", text)
+                self._warning(subject, "Failed", f"Error: {reason}")
+                continue
+            namespace, pod = split_slot(told.slot)
+            text = f"Back-off restarting failed container {name} in pod {pod}_{namespace}({told.uid})"
+            self._warning(subject, "BackOff", text)
         if now:
             self._backing_off[told.uid] = now
             if len(self._backing_off) > MOST_REMEMBERED:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 import anyio.to_thread
 import structlog
 
-from minikubelet.model.ids import PodUid
+from minikubelet.model.ids import PodUid, SlotKey, slot_key
 from minikubelet.model.pod import Container, Pod
 from minikubelet.ports.objectport import ObjectFault, ObjectReader
 from minikubelet.ports.runtimeport import RegistryAuth, Runtime, RuntimeFault
@@ -26,17 +26,28 @@ from minikubelet.shell.pullsecrets import (
     of_secret,
     secrets_of,
 )
+from minikubelet.wire.durations import spell_duration
 
 _DIRECTORY: Final = ("/", "dir://")
 """How images begin that are directories, which the process runtime takes."""
 
+Noted = Callable[[SlotKey, PodUid, str, str, str], None]
+"""Takes what happened to a pod's container: slot, uid, container, reason (one word), message."""
+
 _log = structlog.get_logger()
+
+
+class Pulled(NamedTuple):
+    """A pull that went well: the image's id, and how long the engine took in seconds."""
+
+    id: str
+    seconds: float
 
 
 class Images:
     """Sees that a container's image is in the engine; at most `parallel` pulls run at once.
 
-    `hide` takes the secret values of a pod's pull secrets.
+    `hide` takes the secret values of a pod's pull secrets, `noted` what a person may read of a pull.
     """
 
     def __init__(
@@ -46,12 +57,14 @@ class Images:
         *,
         objects: ObjectReader | None = None,
         hide: Callable[[PodUid, Iterable[str]], None] | None = None,
+        noted: Noted | None = None,
     ) -> None:
         self._runtime = runtime
+        self._noted = noted or _nobody
         self._turns = asyncio.Semaphore(max(1, parallel))
         self._objects = objects or NoObjects()
         self._hide = hide
-        self._pulls: dict[tuple[str, tuple[RegistryAuth, ...]], asyncio.Task[str]] = {}
+        self._pulls: dict[tuple[str, tuple[RegistryAuth, ...]], asyncio.Task[Pulled]] = {}
 
     async def ensure(self, pod: Pod, name: str) -> str:
         """The id of the image of a container, pulled where its policy says so; raises RuntimeFault."""
@@ -66,13 +79,29 @@ class Images:
         if policy != "Always":
             present = await self._runtime.image_status(container.image)
             if present is not None:
+                self._note(pod, name, "Pulled", f"{_quoted(container.image)} already present on machine")
                 return present.id
         if policy == "Never":
             raise RuntimeFault(
                 "ErrImageNeverPull",
                 f'Container image "{container.image}" is not present with pull policy of Never',
             )
-        return await self._pull(container, await self._credentials(pod, container.image))
+        began = asyncio.get_running_loop().time()
+        self._note(pod, name, "Pulling", f'Pulling image "{container.image}"')
+        pulled = await self._pull(container, await self._credentials(pod, container.image))
+        waited = asyncio.get_running_loop().time() - began
+        self._note(pod, name, "Pulled", await self._success(container.image, pulled, waited))
+        return pulled.id
+
+    async def _success(self, image: str, pulled: Pulled, waited: float) -> str:
+        found = await self._runtime.image_status(image)
+        size = f" Image size: {found.size} bytes." if found is not None and found.size else ""
+        took, whole = spell_duration(pulled.seconds), spell_duration(waited)
+        return f'Successfully pulled image "{image}" in {took} ({whole} including waiting).{size}'
+
+    def _note(self, pod: Pod, container: str, reason: str, message: str) -> None:
+        meta = pod.metadata
+        self._noted(slot_key(meta.namespace, meta.name), PodUid(meta.uid), container, reason, message)
 
     async def user(self, image: str) -> str:
         """The user that an image of the engine is configured with."""
@@ -99,7 +128,7 @@ class Images:
             self._hide(PodUid(pod.metadata.uid), secrets_of(entries))
         return tuple(credentials_for(image, entries))
 
-    async def _pull(self, container: Container, credentials: tuple[RegistryAuth, ...]) -> str:
+    async def _pull(self, container: Container, credentials: tuple[RegistryAuth, ...]) -> Pulled:
         """Pull, or wait for the same pull that is under way."""
         key = (container.image, credentials)
         pull = self._pulls.get(key)
@@ -109,23 +138,36 @@ class Images:
             pull.add_done_callback(lambda done: self._pulled(key, done))
         return await asyncio.shield(pull)
 
-    def _pulled(self, key: tuple[str, tuple[RegistryAuth, ...]], done: asyncio.Task[str]) -> None:
+    def _pulled(self, key: tuple[str, tuple[RegistryAuth, ...]], done: asyncio.Task[Pulled]) -> None:
         """Forget a pull; that it failed may be news to nobody, where all who waited have given up."""
         self._pulls.pop(key, None)
         if not done.cancelled():
             done.exception()
 
-    async def _pull_once(self, image: str, credentials: tuple[RegistryAuth, ...]) -> str:
+    async def _pull_once(self, image: str, credentials: tuple[RegistryAuth, ...]) -> Pulled:
         async with self._turns:
-            if not credentials:
-                return await self._runtime.pull_image(image)
-            for auth in credentials[:-1]:
-                try:
-                    return await self._runtime.pull_image(image, auth)
-                except RuntimeFault as fault:
-                    if fault.unreachable or fault.reason == "InvalidImageName":
-                        raise
-            return await self._runtime.pull_image(image, credentials[-1])
+            began = asyncio.get_running_loop().time()
+            found = await self._pull_with(image, credentials)
+            return Pulled(found, asyncio.get_running_loop().time() - began)
+
+    async def _pull_with(self, image: str, credentials: tuple[RegistryAuth, ...]) -> str:
+        if not credentials:
+            return await self._runtime.pull_image(image)
+        for auth in credentials[:-1]:
+            try:
+                return await self._runtime.pull_image(image, auth)
+            except RuntimeFault as fault:
+                if fault.unreachable or fault.reason == "InvalidImageName":
+                    raise
+        return await self._runtime.pull_image(image, credentials[-1])
+
+
+def _quoted(image: str) -> str:
+    return f'Container image "{image}"'
+
+
+def _nobody(slot: SlotKey, uid: PodUid, container: str, reason: str, message: str) -> None:
+    """There is nobody to tell."""
 
 
 def default_policy(image: str) -> str:

@@ -1,4 +1,4 @@
-"""Go's durations (`1h30m`, `20s`, `100ms`) as seconds, the form in which the kubelet's settings have them.
+"""Durations as Go spells them (`1h30m`, `20s`, `100ms`): the form of the settings and of Events.
 
 Belongs here: their grammar. May not be here: which field is one (`model.settings`).
 """
@@ -28,3 +28,14 @@ def parse_duration(text: str) -> float:
         (Fraction(number) * _UNITS[unit] for number, unit in _PART.findall(match["parts"])), Fraction(0)
     )
     return float(-seconds if match["sign"] == "-" else seconds)
+
+
+def spell_duration(seconds: float) -> str:
+    """Spell a duration as Go does, to the millisecond: `850ms`, `1.5s`, `2m0.25s`, `1h0m3s`."""
+    whole = max(0, round(seconds * 1000))
+    if whole < 1000:  # noqa: PLR2004 - milliseconds of a second
+        return f"{whole}ms" if whole else "0s"
+    minutes, left = divmod(whole, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    head = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{head}{left / 1000:g}s"

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from minikubelet.model.ids import PodUid
+from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.model.pod import Container, LocalObjectReference, Pod
 from minikubelet.ports.objectport import Secret
 from minikubelet.ports.runtimeport import ImageInfo, RegistryAuth, RuntimeFault
@@ -54,7 +55,12 @@ class World:
         self.objects = FakeObjects()
         self.hidden: list[str] = []
         self.asked = 0
-        self.images = Images(self.runtime, 2, objects=self.objects, hide=self._hide)
+        self.noted: list[tuple[str, str]] = []
+        self.images = Images(self.runtime, 2, objects=self.objects, hide=self._hide, noted=self._note)
+
+    def _note(self, slot: SlotKey, uid: PodUid, container: str, reason: str, message: str) -> None:
+        assert (slot, uid, container) == ("kube-system/web", "uid-1", "main")
+        self.noted.append((reason, message))
 
     def _hide(self, _: PodUid, values: Iterable[str]) -> None:
         self.hidden.extend(values)
@@ -235,3 +241,29 @@ def test_what_cannot_be_read_holds_nothing(body: bytes, tmp_path: Path) -> None:
     assert of_engine() == []
     assert of_secret(Secret(type="kubernetes.io/dockerconfigjson", data={".dockerconfigjson": body})) == []
     assert of_secret(Secret(type="Opaque", data={".dockercfg": body})) == []
+
+
+def test_a_pull_is_noted_with_its_time_and_the_images_size() -> None:
+    """As upstream, the time with and without waiting for other pulls; one that fails is told elsewhere."""
+    world = World()
+    world.runtime.images["reg.io/app:1"] = ImageInfo("id", size=4321)
+    world.ensure()
+    assert world.noted[0] == ("Pulling", 'Pulling image "reg.io/app:1"')
+    reason, message = world.noted[1]
+    assert reason == "Pulled"
+    assert re.fullmatch(
+        r'Successfully pulled image "reg.io/app:1" in \d+m?s \(\d+m?s including waiting\)\. '
+        r"Image size: 4321 bytes\.",
+        message,
+    )
+    refused = World("nobody")
+    with pytest.raises(RuntimeFault):
+        refused.ensure()
+    assert [reason for reason, _ in refused.noted] == ["Pulling"]
+
+
+def test_an_image_that_is_there_is_noted_and_not_pulled() -> None:
+    world = World()
+    world.runtime.images["reg.io/app:1"] = ImageInfo("id")
+    world.ensure("IfNotPresent")
+    assert world.noted == [("Pulled", 'Container image "reg.io/app:1" already present on machine')]

@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 
 from minikubelet.model.podquantity import MAX, milli, parse_quantity, spell_number, whole
 from minikubelet.model.settings import AgentSettings, KubeletSettings, LogFormat, Settings
-from minikubelet.wire.durations import parse_duration
+from minikubelet.wire.durations import parse_duration, spell_duration
 from minikubelet.wire.settingsfile import SettingsFault, SettingsReading, read_settings
 
 KUBELET = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
@@ -263,3 +263,19 @@ def test_logging_is_read_as_bootstrap_tools_write_it() -> None:
     assert faults(f"{KUBELET}logging: {{format: xml}}\n") == (
         'line 3: logging.format: Invalid value: "xml": Unsupported log format',
     )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (0.85, "850ms"),
+        (1.5, "1.5s"),
+        (60, "1m0s"),
+        (120.25, "2m0.25s"),
+        (3603, "1h0m3s"),
+        (-1, "0s"),
+    ],
+)
+def test_durations_are_spelt_as_go_does(seconds: float, text: str) -> None:
+    assert spell_duration(seconds) == text
