@@ -25,6 +25,18 @@ floors: .venv/ready
 unit: .venv/ready
 	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
 
+# A short set of benchmarks, a few minutes; all of them, and the bars, are in bench/README.md.
+bench: .venv/ready
+	$(BIN)/python -m bench step --events 10000 --runs 3
+	$(BIN)/python -m bench journal --seconds 2
+	$(BIN)/python -m bench merge --runs 3
+	$(BIN)/python -m bench decode --runs 3
+	$(BIN)/python -m bench watch --changes 20
+	$(BIN)/python -m bench startup --runs 3
+	$(BIN)/python -m bench memory --pods 0 --pods 110 --idle 10
+	$(BIN)/python -m bench churn --runtime process --pods 10
+	$(BIN)/python -m bench churn --pods 100 --rate 50 --seconds 10
+
 # The agent in an image; with BASE=NAME on that base, else on one made of this machine's packages.
 image: .venv/ready
 	BASE=$(BASE) tools/image.sh

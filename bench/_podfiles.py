@@ -56,6 +56,10 @@ class Folder:
         if self._plain:
             del container["command"], container["volumeMounts"]
             volumes = []
+        if probe and not self._plain:
+            # Something that answers: the container's own web server, over the folder of marks.
+            serving = f"httpd -p 8080 -h {self.out}; " + container["command"][2]
+            container["command"] = ["sh", "-c", serving]
         if probe:
             container["readinessProbe"] = {**json.loads(probe), "periodSeconds": 10}
         labels = {"app": "bench", "generation": str(generation)}
@@ -66,6 +70,11 @@ class Folder:
             "spec": {"terminationGracePeriodSeconds": GRACE, "containers": [container], "volumes": volumes},
         }
         return json.dumps(pod)
+
+    @staticmethod
+    def text_of(name: str, generation: int, probe: str = "") -> str:
+        """A manifest of a pod that needs no folder."""
+        return Folder(Path(), Path(), plain=True).text(name, generation, probe)
 
     def put(self, what: str, name: str, text: str, mark: str = "", file: str = "") -> Change:
         """Write beside it, then rename, as editors do; the moment is that of the rename."""

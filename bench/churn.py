@@ -21,6 +21,7 @@ import msgspec
 from bench import floor
 from bench._agentproc import ENDPOINTS, AgentRun
 from bench._apiwatch import PodWatch, version_of, watching
+from bench._pictures import curves
 from bench._podfiles import Change, Folder, mark_time, wait_for_marks
 from bench._rates import sustain
 from bench._results import Results, quantiles, say, show
@@ -59,6 +60,7 @@ def main(argv: list[str]) -> int:
     add("--latency-ms", type=float, default=20, help="of a call to the simulated runtime (default 20)")
     add("--no-floor", action="store_true", help="leave the bare engine out")
     add("--save", type=Path, help="a file for the JSON")
+    add("--pictures", type=Path, help="a directory for latency curves, one SVG a phase")
     add("-o", choices=["json", "table"], default="table", dest="output")
     options = parser.parse_args(argv)
     results: Results = {}
@@ -68,8 +70,22 @@ def main(argv: list[str]) -> int:
         for pods, pause in MATRIX if options.matrix else [(options.pods, options.interval_ms)]:
             bare = options.runtime == "docker" and not options.no_floor
             results |= density(options.runtime, pods, pause / 1000, bare=bare, latency_ms=options.latency_ms)
+    if options.pictures:
+        _draw(results, options.pictures)
     show(results, options.output, options.save)
     return 0
+
+
+def _draw(results: Results, directory: Path) -> None:
+    """A picture for each phase, with a curve for each of its stages."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in [name for name in results if ":" not in name and " floor " not in name]:
+        stages = {
+            key.partition(": ")[2]: values for key, values in results.items() if key.startswith(f"{name}: ")
+        }
+        file = directory / f"{name.replace(' ', '-')}.svg"
+        file.write_text(curves(f"{name}: from the change of the file to …", stages), encoding="utf-8")
+        say(f"drew {file}")
 
 
 def density(runtime: str, pods: int, pause: float, *, bare: bool, latency_ms: float = 20) -> Results:
