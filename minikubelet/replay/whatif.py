@@ -6,13 +6,20 @@ follow stay as recorded, and what the core makes of answers to commands it never
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
 from minikubelet.core.commands import Decision
-from minikubelet.core.events import AgentStarted, AnyEvent, PodSet
+from minikubelet.core.events import (
+    AgentStarted,
+    AnyEvent,
+    ContainerStarted,
+    ContainerStartFailed,
+    PodObserved,
+    PodSet,
+)
 from minikubelet.core.nodefacts import NodeFacts
 from minikubelet.core.reducer import Reducer
 from minikubelet.core.reducer import Snapshot as State
@@ -147,12 +154,28 @@ class Scenario:
             seq = max([last.seq, *(record.seq for record in last.recorded)]) + 1
             self.told.append(Told(seq, last.at + 1, event, (), f"added from {name}", seq))
             return
+        made_from: dict[tuple[str, str], str] = {}
         for index, one in enumerate(self.told):
             held = one.event
             if isinstance(held, PodSet) and held.slot == slot and held.uid == mine[-1]:
                 kept = redact_pod(replace(pod, metadata=held.pod.metadata))
                 changed = replace(held, pod=kept, hashes=hashes, origin=f"{name}#0")
                 self.told[index] = replace(one, event=changed, note=f"defined by {name}")
+                made_from |= {(n, old): dict(hashes)[n] for n, old in held.hashes if n in dict(hashes)}
+            elif held is not None:
+                self.told[index] = replace(one, event=_made_from(held, mine[-1], made_from))
+
+
+def _made_from(event: AnyEvent, uid: PodUid, hashes: Mapping[tuple[str, str], str]) -> AnyEvent:
+    """Containers of the pod as if they had been made from another definition: hashes by (name, hash)."""
+    match event:
+        case ContainerStarted() | ContainerStartFailed() if event.uid == uid:
+            return replace(event, hash=hashes.get((event.container, event.hash), event.hash))
+        case PodObserved() if event.pod.uid == uid:
+            seen = tuple(replace(c, hash=hashes.get((c.name, c.hash), c.hash)) for c in event.pod.containers)
+            return replace(event, pod=replace(event.pod, containers=seen))
+        case _:
+            return event
 
 
 def _hashes(pod: Pod) -> tuple[tuple[str, str], ...]:

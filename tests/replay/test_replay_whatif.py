@@ -79,6 +79,17 @@ def test_another_manifest_is_as_if_it_had_been_there_all_along(
     assert "StartContainer" not in kinds(found[failed]["whatIf"])
 
 
+def test_containers_are_as_if_made_from_the_other_manifest(
+    journal: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    """None of them is stopped because its definition changed: it was this one from the beginning."""
+    (tmp_path / "job.yaml").write_text(JOB.replace("busybox:1.36", "busybox:1.37"))
+    found = differences(capsys, journal, "--manifest", str(tmp_path / "job.yaml"))
+    decided = [kind for one in found.values() for kind in kinds(one["whatIf"])]
+    assert "PublishStatus" in decided
+    assert "StopContainer" not in decided
+
+
 def test_a_manifest_of_a_new_pod_comes_at_the_end(journal: Path, tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "new.yaml").write_text(JOB.replace("name: job", "name: new"))
     found = differences(capsys, journal, "--manifest", str(tmp_path / "new.yaml"))
