@@ -25,7 +25,8 @@ class RuntimeFault(Exception):
     """A runtime call failed; `reason` is the field's word (`ErrImagePull`, `RunContainerError` …).
 
     `unreachable` tells that the engine did not answer at all; `container_id` names an instance that was
-    created but could not be started, `exit_code` what it then shows (127, 128 …).
+    created but could not be started, `exit_code` what it then shows (127, 128 …), and `ended` how the
+    runtime calls such an end.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class RuntimeFault(Exception):
         unreachable: bool = False,
         container_id: str = "",
         exit_code: int | None = None,
+        ended: str = "StartError",
     ) -> None:
         super().__init__(f"{reason}: {message}")
         self.reason = reason
@@ -43,6 +45,7 @@ class RuntimeFault(Exception):
         self.unreachable = unreachable
         self.container_id = container_id
         self.exit_code = exit_code
+        self.ended = ended
 
 
 class RuntimeInfo(msgspec.Struct, frozen=True):

@@ -31,6 +31,7 @@ def failure(command: RuntimeCommand, fault: RuntimeFault, message: str) -> Resul
                 message=message,
                 container_id=fault.container_id,
                 exit_code=128 if fault.exit_code is None else fault.exit_code,
+                ended=fault.ended,
             )
         case _:
             return CommandFailed(

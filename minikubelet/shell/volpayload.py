@@ -30,6 +30,8 @@ FILE_MODE: Final = 0o644
 _TOKEN_MODE: Final = 0o600
 _TOKEN_SECONDS: Final = 3600
 
+_NO_CONFIG_KEY: Final = "configmap references non-existent config key"
+
 
 class PayloadFault(Exception):
     """A volume's content cannot be had; the text names object and key, never a value."""
@@ -143,7 +145,9 @@ def _keys(
         if item.key in data:
             files[item.path] = ProjectedFile(data[item.key], _mode(item.mode, mode))
         elif not optional:
-            raise PayloadFault(f"references non-existent {what.partition(' ')[0]} key: {item.key} ({what})")
+            secret = what.startswith("secret")
+            said = "references non-existent secret key" if secret else _NO_CONFIG_KEY
+            raise PayloadFault(f"{said}: {item.key} ({what})")
     return files
 
 

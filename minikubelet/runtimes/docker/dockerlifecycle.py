@@ -17,7 +17,7 @@ from minikubelet.ports.runtimeport import RuntimeFault
 from minikubelet.runtimes.docker import dockernames as names
 from minikubelet.runtimes.docker.dockerengine import Engine, is_conflict, is_gone, one_line, refused
 from minikubelet.runtimes.docker.dockerobserver import Observer
-from minikubelet.runtimes.docker.dockerview import Inspected
+from minikubelet.runtimes.docker.dockerview import CANNOT_RUN, Inspected
 
 CANNOT_START: Final = 128
 """The exit code of a container whose start failed when the engine names none; as the engine's own."""
@@ -76,6 +76,7 @@ class Lifecycle:
                 one_line(error.message),
                 container_id=container_id,
                 exit_code=(found.state.exit_code if found else 0) or CANNOT_START,
+                ended=CANNOT_RUN,
             ) from None
         self._observer.touch(container_id)
 

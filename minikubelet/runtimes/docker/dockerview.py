@@ -15,6 +15,9 @@ import msgspec
 from minikubelet.model.observed import ContainerPhase, ObservedContainer, ObservedSandbox
 from minikubelet.runtimes.docker import dockernames as names
 
+CANNOT_RUN: Final = "ContainerCannotRun"
+"""how a container ended whose start failed, in cri-dockerd's word"""
+
 _TIME: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z")
 
 
@@ -126,7 +129,7 @@ def observed(found: Inspected, message: str) -> ObservedContainer:
 def _ended(container: ObservedContainer, found: Inspected, message: str) -> ObservedContainer:
     state = found.state
     if never_ran(found):
-        reason, message = "ContainerCannotRun", message or " ".join(state.error.split())
+        reason, message = CANNOT_RUN, message or " ".join(state.error.split())
     elif state.oom_killed:
         reason = "OOMKilled"
     else:
