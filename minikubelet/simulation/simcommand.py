@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from minikubelet.simulation.simjobs import run_all
 from minikubelet.simulation.simjournal import save
 from minikubelet.simulation.simrun import Report
 from minikubelet.simulation.simrun import run as run_scenario
@@ -78,12 +79,11 @@ def _scenarios(options: argparse.Namespace) -> Iterator[Scenario]:
 def _run_all(scenarios: Iterable[Scenario], options: argparse.Namespace) -> Summary:
     summary, coverage = Summary(), Counter[tuple[str, str]]()
     begun = told = time.monotonic()
-    for each in scenarios:
-        report = run_scenario(each)
+    for each, report in run_all(scenarios, options.jobs):
         _add(summary, coverage, report)
         summary.seconds = time.monotonic() - begun
         if report.violations:
-            summary.failures = [*summary.failures, _failure(each, report, options)]
+            summary.failures = [*summary.failures, _failure(each, report.violations[0], options)]
         if sys.stderr.isatty() and time.monotonic() - told > _TELL_EVERY:
             told = time.monotonic()
             sys.stderr.write(f"{_pace(summary)}, {len(summary.failures)} failures\n")
@@ -108,13 +108,9 @@ def _pace(summary: Summary) -> str:
     )
 
 
-def _failure(found: Scenario, report: Report, options: argparse.Namespace) -> Failure:
+def _failure(found: Scenario, violation: Violation, options: argparse.Namespace) -> Failure:
     """Say what is broken and how to see it again; make it small and keep it where that was asked for."""
-    violation = report.violations[0]
-    small = found
-    if not options.no_shrink:
-        small = Shrinker(_breaks, violation.promise).shrink(found)
-        report = run_scenario(small)
+    small = found if options.no_shrink else Shrinker(_breaks, violation.promise).shrink(found)
     failure = Failure(
         seed=found.seed,
         violation=violation,
@@ -123,7 +119,7 @@ def _failure(found: Scenario, report: Report, options: argparse.Namespace) -> Fa
         command=_command(found.seed, options),
     )
     if options.save is not None:
-        failure.saved = str(_keep(small, report, options.save / f"seed-{found.seed}"))
+        failure.saved = str(_keep(small, options.save / f"seed-{found.seed}"))
     if options.pytest is not None and not options.pytest.exists():
         options.pytest.write_text(as_test(small, violation.promise), encoding="utf-8")
     return failure
@@ -144,11 +140,11 @@ def _command(seed: int, options: argparse.Namespace) -> str:
     )
 
 
-def _keep(small: Scenario, report: Report, directory: Path) -> Path:
+def _keep(small: Scenario, directory: Path) -> Path:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     encoded = msgspec.json.format(msgspec.json.encode(small), indent=1)
     (directory / "scenario.json").write_bytes(encoded + b"\n")
-    save(report.disk, directory / "journal")
+    run_scenario(small, keep=lambda disk: save(disk, directory / "journal"))
     return directory
 
 

@@ -15,6 +15,7 @@ FAULTS = ("files", "pods", "api", "containers", "probes", "runtime", "events", "
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _MOST_PODS = 50
+_MOST_JOBS = 256
 
 
 def add_parser(subparsers: Any) -> None:
@@ -31,6 +32,7 @@ def add_parser(subparsers: Any) -> None:
     add("--pods", metavar="N", type=_pods, default=3, help="static pods, and as many API pods (default: 3)")
     names = ", ".join(FAULTS)
     add("--faults", metavar="NAMES", type=_faults, default=FAULTS, help=f"all, none or some of: {names}")
+    add("--jobs", metavar="N", type=_jobs, default=1, help="processes; 0: one a core (default: %(default)s)")
     add("--save", metavar="DIR", type=Path, help="where a failing scenario and its journal are kept")
     add("--pytest", metavar="FILE", type=Path, help="write the first failure as a test")
     add("--no-shrink", action="store_true", help="keep a failing scenario as it is")
@@ -46,6 +48,12 @@ def _count(text: str) -> int:
 def _seed(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no seed: a whole number from 0")
+    return int(text)
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or int(text) > _MOST_JOBS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes from 0 to {_MOST_JOBS}")
     return int(text)
 
 

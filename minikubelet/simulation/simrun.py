@@ -11,7 +11,7 @@ import hashlib
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,12 +45,11 @@ class Report(msgspec.Struct):
     seconds: float
     digest: str
     coverage: Counter[tuple[str, str]]
-    disk: SimDisk
     settled_after: float = 0.0
 
 
-def run(scenario: Scenario) -> Report:
-    """Run a scenario to its end, or to the first broken promise."""
+def run(scenario: Scenario, keep: Callable[[SimDisk], None] | None = None) -> Report:
+    """Run a scenario to its end, or to the first broken promise; `keep` is given the disk that is left."""
     root = Path(tempfile.mkdtemp(prefix="minikubelet-sim-", dir=_memory()))
     loop = VirtualLoop()
     failures: list[str] = []
@@ -62,6 +61,8 @@ def run(scenario: Scenario) -> Report:
             report = loop.run_until_complete(_run(world))
         for text in failures:
             report.violations.append(Violation("no-crash", 0, text))
+        if keep is not None:
+            keep(world.disk)
         return report
     finally:
         loop.close()
@@ -137,7 +138,6 @@ async def _run(world: World) -> Report:
         seconds=seconds,
         digest=_digest(world.disk),
         coverage=world.coverage,
-        disk=world.disk,
         settled_after=settled,
     )
 

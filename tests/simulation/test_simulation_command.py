@@ -8,6 +8,7 @@ import pytest
 
 from minikubelet.cli import main
 from minikubelet.simulation.simcommand import as_test
+from minikubelet.simulation.simjobs import run_all
 from minikubelet.simulation.simrun import run
 from minikubelet.simulation.simscenario import Kind, Scenario, scenario
 from minikubelet.simulation.simshrink import Shrinker
@@ -46,6 +47,25 @@ def test_a_failure_is_kept_and_opens_again(
     assert "SCENARIO" in written.read_text(encoding="utf-8")
 
 
+def test_several_processes_say_what_one_says(capsys: pytest.CaptureFixture[str]) -> None:
+    """More batches than processes, so that some are back before others are handed out."""
+    said = []
+    for jobs in ("1", "2"):
+        arguments = ["--seeds", "70", "--duration", "1s", "--pods", "1", "--jobs", jobs, "-o", "json"]
+        assert main(["simulate", *arguments]) == 0
+        said.append(msgspec.json.decode(capsys.readouterr().out))
+        del said[-1]["seconds"]
+    assert said[0] == said[1]
+    assert said[0]["seeds"] == 70
+
+
+def test_reports_come_in_the_order_of_the_seeds() -> None:
+    scenarios = [scenario(seed, duration=1, pods=1, faults=("crash",)) for seed in range(20)]
+    ran = list(run_all(iter(scenarios), jobs=2))
+    assert [each for each, _ in ran] == scenarios
+    assert [report.digest for _, report in ran[-2:]] == [run(each).digest for each in scenarios[-2:]]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -54,6 +74,7 @@ def test_a_failure_is_kept_and_opens_again(
         ["--pods", "99"],
         ["--duration", "soon"],
         ["--faults", "gremlins"],
+        ["--jobs", "many"],
     ],
 )
 def test_wrong_usage_is_said(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
