@@ -1,14 +1,16 @@
 """Outbox, node, lease, Events and the API source together with the stub API server over TLS."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from minikubelet.apiclient.apierrors import ApiError
 from minikubelet.apiclient.apikubeconfig import load_kubeconfig
 from minikubelet.apiclient.apipaths import events_path, lease_path, node_path, pod_path, pods_path
 from minikubelet.apiclient.apirequests import ApiClient
+from minikubelet.apiclient.apiwatch import WatchOptions
 from minikubelet.core.commands import CreateMirror, DeleteApiPod, DeleteMirror, PublishStatus, Reason
 from minikubelet.model.ids import PodUid, SlotKey, slot_key
 from minikubelet.model.pod import Pod
@@ -23,6 +25,7 @@ from minikubelet.sources.apisource import ApiSource
 from minikubelet.sources.manifestreading import manifest_reader
 from minikubelet.stubapi.stubserver import StubServer
 from minikubelet.wire.podmarks import CONFIG_MIRROR
+from tests.reporting.flaky_proxy import FlakyProxy
 from tests.reporting.reporting_world import FAST, a_status
 from tests.running import eventually, run
 
@@ -50,6 +53,7 @@ class Agent:
 
     def __init__(self, client: ApiClient) -> None:
         self.client = client
+        self.proxy: FlakyProxy | None = None
         self.full: dict[PodUid, Pod] = {}
         self.registrar = NodeRegistrar(
             client,
@@ -134,25 +138,38 @@ class Agent:
 
 
 @asynccontextmanager
-async def an_agent(folder: Path) -> AsyncIterator[tuple[Agent, StubServer]]:
+async def an_agent(
+    folder: Path, through: Callable[[StubServer], FlakyProxy] | None = None
+) -> AsyncIterator[tuple[Agent, StubServer]]:
+    """With `through`, what the agent sends once its node is registered passes a proxy."""
     server = StubServer(folder / "state")
     await server.start()
     try:
         server.write_kubeconfig(folder / "kubeconfig")
-        async with aclosing(ApiClient(load_kubeconfig(folder / "kubeconfig"))) as client:
+        connection = load_kubeconfig(folder / "kubeconfig")
+        async with AsyncExitStack() as stack:
+            proxy = through(server) if through is not None else None
+            if proxy is not None:
+                await stack.enter_async_context(proxy.serving())
+                connection = replace(connection, server=proxy.url, ca=None)
+            client = await stack.enter_async_context(
+                aclosing(ApiClient(connection, watch_options=WatchOptions(backoff=FAST)))
+            )
             agent = Agent(client)
-            await agent.registrar.look()
-            async with asyncio.TaskGroup() as group:
-                parts = [
-                    group.create_task(agent.outbox.run()),
-                    group.create_task(agent.source.run(agent)),
-                    group.create_task(agent.recorder.run()),
-                ]
-                try:
-                    yield agent, server
-                finally:
-                    for part in parts:
-                        part.cancel()
+            agent.proxy = proxy
+            if proxy is None:
+                await agent.registrar.look()
+            group = await stack.enter_async_context(asyncio.TaskGroup())
+            parts = [
+                group.create_task(agent.outbox.run()),
+                group.create_task(agent.source.run(agent)),
+                group.create_task(agent.recorder.run()),
+            ]
+            try:
+                yield agent, server
+            finally:
+                for part in parts:
+                    part.cancel()
     finally:
         await server.stop()
 
