@@ -25,10 +25,12 @@ class Behaviour(IntEnum):
     PREEMPTION = 3
     """Other pods end for a critical one that has no room: it was refused as any other
     (upstream: pkg/kubelet/preemption/preemption.go)."""
-
     MIRRORS_ASKED_AGAIN = 4
     """A mirror pod is asked for again when the API server was listed anew without it, or a source holds its
     static pod anew: one that came and went unseen, or of which nobody had the definition, stayed away."""
+    EPHEMERAL_CONTAINERS = 5
+    """Ephemeral containers are started, once, and their statuses told: they were ignored
+    (upstream: pkg/kubelet/kuberuntime/kuberuntime_manager.go, computePodActions)."""
 
 
 Behaviours = tuple[Behaviour, ...]

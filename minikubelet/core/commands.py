@@ -75,12 +75,16 @@ class RemoveSandbox(Command, tag=True, frozen=True, kw_only=True):
 
 
 class StartContainer(Command, tag=True, frozen=True, kw_only=True):
-    """See to the image, create the container and start it. Lane: the container's name."""
+    """See to the image, create the container and start it. Lane: the container's name.
+
+    `target` is the id of the container whose processes an ephemeral one is to see.
+    """
 
     uid: PodUid
     container: str
     attempt: int
     sandbox_id: str
+    target: str = ""
 
 
 class StopContainer(Command, tag=True, frozen=True, kw_only=True):

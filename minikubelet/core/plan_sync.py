@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from minikubelet.core import lifecycle, probes
 from minikubelet.core.backoff import CRASH_MAX, SECOND, SHOWN_AS_FAILED
+from minikubelet.core.behaviours import Behaviour
 from minikubelet.core.commands import (
     SANDBOX_LANE,
     Reason,
@@ -24,6 +25,7 @@ from minikubelet.core.state import (
     Life,
     Sandbox,
     Stage,
+    ephemeral_containers,
     init_containers,
     is_sidecar,
     main_containers,
@@ -42,7 +44,8 @@ def sync(gen: Generation, draft: Draft) -> Generation:
     if gen.sandbox is None or not gen.sandbox.ready:
         return _renew_sandbox(gen, draft)
     sandbox = gen.sandbox
-    gen, initialised = _init(_sweep(gen, draft), sandbox, draft)
+    gen = _ephemeral(_sweep(gen, draft), sandbox, draft)
+    gen, initialised = _init(gen, sandbox, draft)
     for container in main_containers(gen) if initialised else ():
         gen = _main(gen, container, sandbox, draft)
     return gen
@@ -117,7 +120,7 @@ def _sweep(gen: Generation, draft: Draft) -> Generation:
     """Remove what is left of earlier sandboxes and instances; stop what the definition does not name."""
     for sandbox_id in gen.strays:
         gen = remove_sandbox(gen, sandbox_id, Reason.SANDBOX_SUPERFLUOUS, draft)
-    wanted = [c.name for c in (*init_containers(gen), *main_containers(gen))]
+    wanted = [c.name for c in (*init_containers(gen), *main_containers(gen), *ephemeral_containers(gen))]
     for record in gen.containers.values():
         if record.name not in wanted:
             gen = stop_container(gen, record, draft, Reason.CONTAINER_SUPERFLUOUS, lifecycle.grace_of(gen))
@@ -137,6 +140,17 @@ def _remove_dead(gen: Generation, name: str, container_id: str, draft: Draft) ->
         container_id=container_id,
     )
     return draft.issue(gen, command, gen.containers[name].touched)
+
+
+def _ephemeral(gen: Generation, sandbox: Sandbox, draft: Draft) -> Generation:
+    """Start ephemeral containers, whether the pod is initialised or not; what ran once never runs again."""
+    for container in ephemeral_containers(gen) if Behaviour.EPHEMERAL_CONTAINERS in draft.behaviours else ():
+        record = record_of(gen, container.name)
+        if record.life is Life.NEVER:
+            gen = _start(gen, record, sandbox, draft, target=container.target_container_name)
+        elif record.sandbox_id != sandbox.id:
+            gen = stop_container(gen, record, draft, Reason.SANDBOX_GONE, lifecycle.grace_of(gen))
+    return gen
 
 
 def _init(gen: Generation, sandbox: Sandbox, draft: Draft) -> tuple[Generation, bool]:
@@ -209,7 +223,9 @@ def due_at(gen: Generation, record: ContainerRecord, at: int) -> int:
     return max([0 if wait > at + CRASH_MAX else wait for wait in waits])
 
 
-def _start(gen: Generation, record: ContainerRecord, sandbox: Sandbox, draft: Draft) -> Generation:
+def _start(
+    gen: Generation, record: ContainerRecord, sandbox: Sandbox, draft: Draft, target: str = ""
+) -> Generation:
     """Start a container unless back-off holds it."""
     if record.name in gen.pending:
         return gen
@@ -225,6 +241,7 @@ def _start(gen: Generation, record: ContainerRecord, sandbox: Sandbox, draft: Dr
         container=record.name,
         attempt=record.attempt + 1,
         sandbox_id=sandbox.id,
+        target=record_of(gen, target).id,
     )
     return draft.issue(gen, command, gen.spec_seq, sandbox.touched, record.touched)
 

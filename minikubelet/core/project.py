@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from minikubelet.core.behaviours import Behaviour
 from minikubelet.core.commands import Reason
 from minikubelet.core.nodefacts import NodeFacts, Refusal
 from minikubelet.core.probes import has_started
-from minikubelet.core.project_container import container_status
+from minikubelet.core.project_container import container_status, ephemeral_status
 from minikubelet.core.state import (
     Generation,
     Life,
     Moment,
+    ephemeral_containers,
     init_containers,
     is_sidecar,
     main_containers,
@@ -41,6 +43,8 @@ def project(gen: Generation, node: NodeFacts, now: Moment) -> PodStatus:
     runtime = node.runtime or "unknown"
     inits = tuple([container_status(gen, c, runtime, now.at, init=True) for c in init_containers(gen)])
     mains = tuple([container_status(gen, c, runtime, now.at, init=False) for c in main_containers(gen)])
+    told = Behaviour.EPHEMERAL_CONTAINERS in node.behaviours
+    debugs = tuple([ephemeral_status(gen, c, runtime, now.at) for c in ephemeral_containers(gen) if told])
     incomplete = _incomplete(gen)
     phase, reason, message = _verdict(gen, mains, incomplete)
     ips = addresses(gen, node) or _last_addresses(gen)
@@ -56,6 +60,7 @@ def project(gen: Generation, node: NodeFacts, now: Moment) -> PodStatus:
         start_time=rfc3339(gen.born_at),
         init_container_statuses=inits,
         container_statuses=mains,
+        ephemeral_container_statuses=debugs,
         qos_class=gen.qos,
     )
 

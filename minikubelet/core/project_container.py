@@ -57,6 +57,28 @@ def container_status(
     )
 
 
+def ephemeral_status(gen: Generation, container: Container, runtime: str, at: int) -> ContainerStatus:
+    """The status of an ephemeral container: never ready, and whether it has started is not said of it."""
+    record = record_of(gen, container.name)
+    if record.running:
+        state = ContainerState(running=ContainerStateRunning(started_at=rfc3339(record.started_at)))
+    elif record.life is Life.EXITED:
+        state = ContainerState(terminated=_terminated(record.end(), runtime))
+    elif record.tries and record.waiting_reason and gen.stage is Stage.ACTIVE:
+        state = ContainerState(waiting=_failed_start(container, record, at))
+    else:
+        state = ContainerState(waiting=ContainerStateWaiting(reason="ContainerCreating"))
+    return ContainerStatus(
+        name=container.name,
+        ready=False,
+        restart_count=0,
+        image=container.image,
+        image_id=record.image_id,
+        state=state,
+        container_id=f"{runtime}://{record.id}" if record.id else "",
+    )
+
+
 def _state(
     gen: Generation, container: Container, record: ContainerRecord, runtime: str, at: int, *, init: bool
 ) -> ContainerState:

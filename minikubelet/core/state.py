@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from minikubelet.core.commands import Reason
 from minikubelet.core.nodefacts import Amounts, Demand, Pairs, Refusal, Verdict
 from minikubelet.model.ids import PodUid, SlotKey, Source
-from minikubelet.model.pod import Container, Pod, ProbeKind
+from minikubelet.model.pod import Container, EphemeralContainer, Pod, ProbeKind
 from minikubelet.model.status import PodStatus
 
 
@@ -293,3 +293,8 @@ def init_containers(generation: Generation) -> tuple[Container, ...]:
 def main_containers(generation: Generation) -> tuple[Container, ...]:
     """The main containers of its definition, in order."""
     return generation.pod.spec.containers if generation.pod else ()
+
+
+def ephemeral_containers(generation: Generation) -> tuple[EphemeralContainer, ...]:
+    """The ephemeral containers of its definition, in order."""
+    return generation.pod.spec.ephemeral_containers if generation.pod else ()

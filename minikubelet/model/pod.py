@@ -27,6 +27,7 @@ from minikubelet.model.podbase import (
 from minikubelet.model.podcontainer import (
     Container,
     ContainerPort,
+    EphemeralContainer,
     ResourceRequirements,
     VolumeDevice,
     VolumeMount,
@@ -118,6 +119,7 @@ __all__ = [
     "EnvFromSource",
     "EnvVar",
     "EnvVarSource",
+    "EphemeralContainer",
     "ExecAction",
     "FileKeySelector",
     "GRPCAction",

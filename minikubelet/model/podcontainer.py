@@ -79,3 +79,12 @@ class Container(ApiStruct, frozen=True, kw_only=True):
     stdin: bool = False
     stdin_once: bool = False
     tty: bool = False
+
+
+class EphemeralContainer(Container, frozen=True, kw_only=True):
+    """A container that is added to a running pod to look into it, and never restarted.
+
+    `target_container_name` is the one whose processes it sees.
+    """
+
+    target_container_name: str = ""

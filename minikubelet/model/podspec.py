@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from minikubelet.model.podbase import ApiStruct, Quantity, Raw
-from minikubelet.model.podcontainer import Container, ResourceRequirements
+from minikubelet.model.podcontainer import Container, EphemeralContainer, ResourceRequirements
 from minikubelet.model.podsecurity import PodSecurityContext
 from minikubelet.model.podvolumes import Volume
 
@@ -106,7 +106,7 @@ class PodSpec(ApiStruct, frozen=True, kw_only=True):
     volumes: tuple[Volume, ...] = ()
     init_containers: tuple[Container, ...] = ()
     containers: tuple[Container, ...] = ()
-    ephemeral_containers: tuple[Raw, ...] = ()
+    ephemeral_containers: tuple[EphemeralContainer, ...] = ()
     restart_policy: str = ""
     termination_grace_period_seconds: int | None = None
     active_deadline_seconds: int | None = None
@@ -145,3 +145,8 @@ class PodSpec(ApiStruct, frozen=True, kw_only=True):
     resources: ResourceRequirements | None = None
     hostname_override: str = ""
     scheduling_group: Raw | None = None
+
+    @property
+    def every_container(self) -> tuple[Container, ...]:
+        """Init containers, main containers and ephemeral ones, in this order."""
+        return (*self.init_containers, *self.containers, *self.ephemeral_containers)

@@ -176,6 +176,8 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
     stop_signal: str = ""
     host_network: bool = False
     host_pid: bool = False
+    pid_of: str = ""
+    """the container whose processes it sees, where containers of a pod do not see each other's"""
     resources: Resources = Resources()
     security: Security = Security()
     labels: Pairs = ()

@@ -147,7 +147,7 @@ def containers_of(tale: Tale) -> list[str]:
     for entry in tale.entries.values():
         pod = getattr(entry.body, "pod", None)
         if pod is not None and hasattr(pod, "spec"):
-            names |= dict.fromkeys(one.name for one in (*pod.spec.init_containers, *pod.spec.containers))
+            names |= dict.fromkeys(one.name for one in pod.spec.every_container)
         elif pod is not None:
             names |= dict.fromkeys(one.name for one in pod.containers)
         elif entry.container:

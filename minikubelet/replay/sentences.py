@@ -120,7 +120,7 @@ def _pod_set(event: e.PodSet) -> str:
     if event.deletion_at is not None:
         grace = "its own grace period" if event.deletion_grace is None else f"grace {event.deletion_grace}s"
         return f"the API server wants pod uid {uid} deleted ({grace})"
-    names = ", ".join(one.name for one in (*event.pod.spec.init_containers, *event.pod.spec.containers))
+    names = ", ".join(one.name for one in event.pod.spec.every_container)
     gates = "".join(f", {kind} {status}" for kind, status in event.gates)
     return f"{_SOURCES[event.source]} holds pod uid {uid}{_from(event.origin)}: {names}{gates}"
 

@@ -179,7 +179,7 @@ def _made_from(event: AnyEvent, uid: PodUid, hashes: Mapping[tuple[str, str], st
 
 
 def _hashes(pod: Pod) -> tuple[tuple[str, str], ...]:
-    return tuple((c.name, container_hash(c)) for c in (*pod.spec.init_containers, *pod.spec.containers))
+    return tuple((c.name, container_hash(c)) for c in pod.spec.every_container)
 
 
 def _rehashed(before: AnyEvent | None, after: PodSet) -> PodSet:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from minikubelet.core.state import Generation, Life, Slot, init_containers, main_containers, record_of
+from minikubelet.core.state import Generation, Life, Slot, record_of
 from minikubelet.replay.podnaming import choose, resolve
 from minikubelet.replay.replayerrors import NEGATIVE, OK, ReplayError, command
 from minikubelet.replay.replaymoments import clock, parse_moment, span
@@ -91,7 +91,7 @@ _WORDS = {"start": "its start", "restart": "a restart", "ready": "readiness", "d
 
 
 def _names(gen: Generation, container: str) -> list[str]:
-    defined = [c.name for c in (*init_containers(gen), *main_containers(gen))]
+    defined = [c.name for c in gen.pod.spec.every_container] if gen.pod else []
     names = list(dict.fromkeys((*defined, *gen.containers)))
     return [choose(container, names, "container")] if container else defined
 

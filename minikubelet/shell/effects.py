@@ -42,6 +42,7 @@ from minikubelet.model.ids import PodUid
 from minikubelet.model.observed import ContainerPhase
 from minikubelet.model.pod import Pod
 from minikubelet.ports.runtimeport import ContainerConfig, Runtime, RuntimeFault, SandboxConfig
+from minikubelet.shell.debugtarget import with_target
 from minikubelet.shell.failures import failure
 from minikubelet.shell.hooks import Hooks
 from minikubelet.shell.images import Images
@@ -157,7 +158,8 @@ class Effects:
         image = self._images.ensure(pod, command.container)
         image_id = await self._waits.wait(command.slot, command.uid, image)
         ips = await self._addresses(command.uid, command.sandbox_id)
-        config = await self._configs.container(pod, command.container, command.attempt, ips)
+        made = await self._configs.container(pod, command.container, command.attempt, ips)
+        config = with_target(made, pod, command)
         async with self._turn(command), self._limiter.slot(Rank.FINISH):
             container_id = await self._runtime.create_container(command.sandbox_id, config)
             await self._runtime.start_container(container_id)

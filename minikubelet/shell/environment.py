@@ -174,8 +174,7 @@ def field_value(pod: Pod, path: str, facts: Facts) -> str:
 def resource_value(pod: Pod, container: Container, selector: ResourceFieldSelector, facts: Facts) -> str:
     """A limit or request divided and rounded up; without a limit, what the node has to give stands for it."""
     named = selector.container_name or container.name
-    every = (*pod.spec.init_containers, *pod.spec.containers)
-    chosen = next((c for c in every if c.name == named), container)
+    chosen = next((c for c in pod.spec.every_container if c.name == named), container)
     kind, _, resource = selector.resource.partition(".")
     limit = chosen.resources.limits.get(resource, "")
     amount = limit or facts.allocatable.get(resource, "0")

@@ -68,7 +68,7 @@ class Images:
 
     async def ensure(self, pod: Pod, name: str) -> str:
         """The id of the image of a container, pulled where its policy says so; raises RuntimeFault."""
-        container = next(c for c in (*pod.spec.init_containers, *pod.spec.containers) if c.name == name)
+        container = next(c for c in pod.spec.every_container if c.name == name)
         if not container.image.startswith(_DIRECTORY) and not is_reference(container.image):
             raise RuntimeFault(
                 "InvalidImageName",

@@ -109,7 +109,7 @@ def to_event(fact: SourceFact) -> AnyEvent:
 
 def _pod_set(fact: PodOffered) -> PodSet:
     spec = fact.pod.spec
-    hashes = tuple((c.name, container_hash(c)) for c in (*spec.init_containers, *spec.containers))
+    hashes = tuple((c.name, container_hash(c)) for c in spec.every_container)
     return PodSet(
         source=fact.source,
         slot=fact.slot,

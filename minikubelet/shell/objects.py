@@ -71,7 +71,7 @@ def _named(pod: Pod) -> Iterator[tuple[ObjectKind, str]]:
 
 
 def _given(pod: Pod) -> Iterator[tuple[ObjectKind, str]]:
-    for container in (*pod.spec.init_containers, *pod.spec.containers):
+    for container in pod.spec.every_container:
         for whole in container.env_from:
             if whole.config_map_ref is not None:
                 yield ObjectKind.CONFIG_MAP, whole.config_map_ref.name

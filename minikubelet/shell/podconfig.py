@@ -120,7 +120,7 @@ class PodConfigMaker:
     async def container(self, pod: Pod, name: str, attempt: int, ips: tuple[str, ...]) -> ContainerConfig:
         """The request for one container; its volumes are there when this returns."""
         meta, spec = pod.metadata, pod.spec
-        container = next(c for c in (*spec.init_containers, *spec.containers) if c.name == name)
+        container = next(c for c in spec.every_container if c.name == name)
         uid, slot = PodUid(meta.uid), slot_key(meta.namespace, meta.name)
         if ips:
             self._ips[uid] = ips

@@ -221,7 +221,7 @@ class Volumes:
 
 
 def _mounted(pod: Pod) -> list[Volume]:
-    containers = (*pod.spec.init_containers, *pod.spec.containers)
+    containers = pod.spec.every_container
     used = {mount.name for container in containers for mount in container.volume_mounts}
     sources = (variable.value_from for container in containers for variable in container.env)
     used |= {source.file_key_ref.volume_name for source in sources if source and source.file_key_ref}

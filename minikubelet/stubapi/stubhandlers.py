@@ -138,7 +138,7 @@ class Handlers:
     async def _serve(
         self, request: web.Request, target: Target, caller: Caller, *, watch: bool
     ) -> web.StreamResponse:
-        if target.subresource not in ("", "status", "approval"):
+        if target.subresource not in ("", "status", "approval", "ephemeralcontainers"):
             return await self._serve_extra(request, target)
         match request.method, bool(target.name):
             case hdrs.METH_GET, True:

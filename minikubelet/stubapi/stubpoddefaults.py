@@ -52,6 +52,8 @@ def default_pod(pod: Obj) -> None:
     )
     for volume in spec.get("volumes") or []:
         _default_volume(volume)
+    for container in spec.get("ephemeralContainers") or []:
+        _default_container(container)
     for container in containers_of(spec):
         _default_container(container)
         if spec.get("hostNetwork"):

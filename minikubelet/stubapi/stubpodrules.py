@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from minikubelet.stubapi.stubresources import Obj
 
 MIRROR = "kubernetes.io/config.mirror"
+_FORBIDDEN = "FieldValueForbidden"
 _RESTART = ("Always", "OnFailure", "Never")
 _IMMUTABLE = (
     "pod updates may not change fields other than `spec.containers[*].image`, "
@@ -39,6 +40,8 @@ def check_new_pod(pod: Obj) -> list[Cause]:
         for place, container in enumerate(spec.get(field) or []):
             causes += _check_container(f"spec.{field}[{place}]", container, names)
     causes += _check_volumes(spec)
+    if spec.get("ephemeralContainers"):
+        causes.append(Cause("spec.ephemeralContainers", "Forbidden: cannot be set on create", _FORBIDDEN))
     return causes
 
 
@@ -129,3 +132,42 @@ def _check_mirror(old: Obj, new: Obj) -> Iterator[Cause]:
         what = "add" if before is None else "remove or update"
         field = f"metadata.annotations[{MIRROR}]"
         yield Cause(field, f"Forbidden: may not {what} mirror pod annotation", "FieldValueForbidden")
+
+
+_NOT_EPHEMERAL = ("ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle")
+
+
+def with_ephemeral(obj: Obj, old: Obj) -> Obj:
+    """The stored pod with the ephemeral containers of a request, and nothing else of it."""
+    asked = (obj.get("spec") or {}).get("ephemeralContainers") or []
+    return {**old, "metadata": obj["metadata"], "spec": {**old["spec"], "ephemeralContainers": asked}}
+
+
+def check_ephemeral(old: Obj, new: Obj) -> list[Cause]:
+    """What is wrong with the ephemeral containers that a pod is to have; those it has stay as they are."""
+    if MIRROR in (old["metadata"].get("annotations") or {}):
+        return [Cause("", "Forbidden: static pods do not support ephemeral containers", _FORBIDDEN)]
+    spec, path = new["spec"], "spec.ephemeralContainers"
+    plain = [each.get("name") for each in containers_of(spec)]
+    names = {str(name) for name in plain}
+    asked = {each.get("name"): each for each in spec["ephemeralContainers"]}
+    causes: list[Cause] = []
+    for known in old["spec"].get("ephemeralContainers") or []:
+        now = asked.get(known["name"])
+        if now != known:
+            done = "removed" if now is None else "changed"
+            why = f'Forbidden: existing ephemeral containers "{known["name"]}" may not be {done}'
+            causes.append(Cause(path, why, _FORBIDDEN))
+    for place, container in enumerate(spec["ephemeralContainers"]):
+        here = f"{path}[{place}]"
+        causes += _check_container(here, container, names)
+        target = container.get("targetContainerName")
+        if target and target not in plain:
+            causes.append(
+                Cause(f"{here}.targetContainerName", f'Not found: "{target}"', "FieldValueNotFound")
+            )
+        for field in _NOT_EPHEMERAL:
+            if container.get(field):
+                why = "Forbidden: cannot be set for an Ephemeral Container"
+                causes.append(Cause(f"{here}.{field}", why, _FORBIDDEN))
+    return causes

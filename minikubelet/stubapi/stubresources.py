@@ -53,7 +53,7 @@ PODS = Resource(
     "Pod",
     short_names=("po",),
     categories=("all",),
-    subresources=("status", "log", "binding", "exec", "attach", "portforward"),
+    subresources=("status", "ephemeralcontainers", "log", "binding", "exec", "attach", "portforward"),
 )
 EVENTS = Resource("events", "Event", short_names=("ev",))
 CONFIGMAPS = Resource("configmaps", "ConfigMap", short_names=("cm",))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from minikubelet.stubapi.stubcommits import Act, Decision, Lookup
 from minikubelet.stubapi.stubnames import check_meta
 from minikubelet.stubapi.stubpoddefaults import default_pod, qos_class
-from minikubelet.stubapi.stubpodrules import check_new_pod, check_pod_update
+from minikubelet.stubapi.stubpodrules import check_ephemeral, check_new_pod, check_pod_update, with_ephemeral
 from minikubelet.stubapi.stubresources import (
     NAMESPACES,
     NODES,
@@ -159,13 +159,16 @@ def decide_update(resource: Resource, obj: Obj, old: Obj, subresource: str) -> D
         obj = settled(obj, old, subresource)
     elif subresource == "status":
         obj = {**old, "metadata": obj["metadata"], "status": obj.get("status") or {}}
+    elif subresource == "ephemeralcontainers":
+        obj = with_ephemeral(obj, old)
     elif resource in _HAVE_STATUS and "status" in old:
         obj["status"] = old["status"]
     causes = check_meta(resource, obj)
     if resource == PODS:
         default_pod(obj)
         obj["status"].setdefault("qosClass", old["status"].get("qosClass", "BestEffort"))
-        causes += check_pod_update(old, obj)
+        adds = subresource == "ephemeralcontainers"
+        causes += check_ephemeral(old, obj) if adds else check_pod_update(old, obj)
     elif resource == SECRETS:
         obj["type"] = obj.get("type") or "Opaque"
         _encode_secret(obj)

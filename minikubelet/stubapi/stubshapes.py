@@ -84,6 +84,7 @@ class _Container(_Shape):
 class _PodSpec(_Shape):
     containers: list[_Container] | None = None
     init_containers: list[_Container] | None = None
+    ephemeral_containers: list[_Container] | None = None
     volumes: list[_Named] | None = None
     tolerations: list[dict[str, Any]] | None = None
     readiness_gates: list[dict[str, Any]] | None = None

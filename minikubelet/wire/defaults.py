@@ -7,6 +7,7 @@ Filling in twice changes nothing.
 from __future__ import annotations
 
 import re
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -44,6 +45,7 @@ TERMINATION_MESSAGE_PATH = "/dev/termination-log"
 SCHEDULER = "default-scheduler"
 _FILE_MODE = 0o644
 _TOKEN_SECONDS = 3600
+C = TypeVar("C", bound=Container)
 _TAG = re.compile(r":([^:/@]+)$")
 
 
@@ -54,6 +56,7 @@ def with_defaults(pod: Pod) -> Pod:
         spec,
         containers=tuple(_container(one, spec) for one in spec.containers),
         init_containers=tuple(_container(one, spec) for one in spec.init_containers),
+        ephemeral_containers=tuple(_container(one, spec) for one in spec.ephemeral_containers),
         volumes=tuple(_volume(one) for one in spec.volumes),
         restart_policy=spec.restart_policy or RestartPolicy.ALWAYS.value,
         dns_policy=spec.dns_policy or DnsPolicy.CLUSTER_FIRST.value,
@@ -76,7 +79,7 @@ def default_pull_policy(image: str) -> str:
     return (ImagePullPolicy.ALWAYS if latest else ImagePullPolicy.IF_NOT_PRESENT).value
 
 
-def _container(container: Container, spec: PodSpec) -> Container:
+def _container(container: C, spec: PodSpec) -> C:
     return replace(
         container,
         image_pull_policy=container.image_pull_policy or default_pull_policy(container.image),

@@ -21,6 +21,7 @@ _OF_CONTAINERS = (
     "securityContext.windowsOptions",
     "volumeDevices",
 )
+_KINDS = ("containers", "initContainers", "ephemeralContainers")
 _VOLUMES_HONOURED = ("name", "emptyDir", "hostPath", "configMap", "secret", "downwardAPI", "projected")
 
 ON_DISK: Final = "spec.volumes[].emptyDir.sizeLimit"
@@ -29,7 +30,6 @@ ON_DISK: Final = "spec.volumes[].emptyDir.sizeLimit"
 NOT_HONOURED: Final = frozenset(
     (
         "spec.containers[].restartPolicy",
-        "spec.ephemeralContainers",
         "spec.resourceClaims",
         "spec.resources",
         "spec.runtimeClassName",
@@ -38,7 +38,7 @@ NOT_HONOURED: Final = frozenset(
         "spec.securityContext.windowsOptions",
         "spec.volumes[].projected.sources[].clusterTrustBundle",
         "spec.volumes[].projected.sources[].podCertificate",
-        *(f"spec.{kind}[].{field}" for kind in ("containers", "initContainers") for field in _OF_CONTAINERS),
+        *(f"spec.{kind}[].{field}" for kind in _KINDS for field in _OF_CONTAINERS),
     )
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
@@ -24,6 +24,7 @@ from minikubelet.model.pod import (
 from minikubelet.wire.commandsecrets import TELLING_NAME, CommandLine, Redact, hide_in_text
 from minikubelet.wire.podmarks import LAST_APPLIED
 
+C = TypeVar("C", bound=Container)
 REDACTED: Final = "[redacted]"
 
 # Lengths are bounded so that no hostile argument makes a search quadratic.
@@ -81,11 +82,12 @@ def _rewrite(pod: Pod, redact: Redact) -> Pod:
         spec,
         containers=tuple(_container(one, redact) for one in spec.containers),
         init_containers=tuple(_container(one, redact) for one in spec.init_containers),
+        ephemeral_containers=tuple(_container(one, redact) for one in spec.ephemeral_containers),
     )
     return replace(pod, metadata=meta, spec=spec)
 
 
-def _container(container: Container, redact: Redact) -> Container:
+def _container(container: C, redact: Redact) -> C:
     return replace(
         container,
         env=tuple(replace(one, value=redact(one.value)) for one in container.env),

@@ -73,6 +73,17 @@ EVERYWHERE: dict[str, Told] = {
         "VolumeProjection.clusterTrustBundle",
         "VolumeProjection.podCertificate",
     ),
+    **_all(
+        Verdict.ELSEWHERE,
+        "API servers allow none on ephemeral containers",
+        "EphemeralContainer.lifecycle",
+        "EphemeralContainer.livenessProbe",
+        "EphemeralContainer.ports",
+        "EphemeralContainer.readinessProbe",
+        "EphemeralContainer.resources",
+        "EphemeralContainer.restartPolicy",
+        "EphemeralContainer.startupProbe",
+    ),
     "PodSpec.serviceAccount": Told(Verdict.ELSEWHERE, "API servers copy it into serviceAccountName"),
     "Toleration.tolerationSeconds": Told(Verdict.ELSEWHERE, "for the controller that evicts"),
     "PodSpec.hostUsers": Told(Verdict.HONOURED, "`false` is refused: no user namespace per pod"),
@@ -87,10 +98,14 @@ DOCKER: dict[str, Told] = {
 }
 
 PROCESS: dict[str, Told] = {
+    "EphemeralContainer.targetContainerName": Told(
+        Verdict.HONOURED, "processes are in the host's namespaces whatever it says"
+    ),
     **_all(
         Verdict.REFUSED,
         "the container waits with a reason that names it",
         "Container.stdinOnce",
+        "EphemeralContainer.stdinOnce",
         "PodSecurityContext.seLinuxOptions",
         "PodSecurityContext.seccompProfile",
         "SecurityContext.seLinuxOptions",

@@ -91,6 +91,8 @@ def container_body(
         host["PidMode"] = "host"
     elif names.flag(sandbox_labels, names.SHARE_PID):
         host["PidMode"] = shared
+    elif config.pid_of:
+        host["PidMode"] = f"container:{config.pid_of}"
     body: dict[str, Any] = {
         "Image": config.image,
         "Labels": names.container_labels(config, sandbox_id, node),

@@ -117,6 +117,8 @@ def test_a_sandbox_on_the_host_maps_no_ports_and_keeps_the_hosts_name() -> None:
         ({}, {}, None, "container:sid"),
         ({names.SHARE_PID: "true"}, {}, "container:sid", "container:sid"),
         ({names.SHARE_PID: "true"}, {"host_pid": True}, "host", "container:sid"),
+        ({names.SHARE_PID: "true"}, {"pid_of": "cid"}, "container:sid", "container:sid"),
+        ({}, {"pid_of": "cid"}, "container:cid", "container:sid"),
         ({names.HOST_IPC: "true"}, {}, None, "host"),
     ],
 )
