@@ -5,7 +5,7 @@ Belongs here: text and JSON from the findings. May not be here: re-running anyth
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -130,9 +130,7 @@ def verdict_lines(found: Findings, seconds: float, *, today: bool = False) -> li
     if others:
         lines.append(f"recorded by core version {', '.join(others)}; this is core version {CORE_VERSION}")
     if any(one != TODAY for one in found.behaviours):
-        recorded = " and ".join(behaviours_text(one) for one in found.behaviours)
-        now = f"today's, {behaviours_text(TODAY)}" if today else "its own"
-        lines.append(f"recorded under {recorded}; here each life is decided by {now}")
+        lines.append(behaviours_line(found.behaviours, today=today))
     if found.skipped:
         lines.append(f"{found.skipped:,} events before the first usable snapshot were not verified")
     lines += found.remarks
@@ -140,10 +138,23 @@ def verdict_lines(found: Findings, seconds: float, *, today: bool = False) -> li
     return lines
 
 
-def behaviours_text(behaviours: Behaviours) -> str:
-    """The numbers of behaviours with their names."""
-    names = (f"{int(one)} ({one.name.lower().replace('_', ' ')})" for one in behaviours)
-    return f"behaviours {', '.join(names)}" if behaviours else "no behaviours"
+def behaviours_line(recorded: Sequence[Behaviours], *, today: bool) -> str:
+    """By which behaviours the lives were decided, and by which they are decided here."""
+    then = f"recorded under behaviours {' and '.join(map(_numbers, recorded))}"
+    if not today:
+        return f"{then} (today's: {_numbers(TODAY)}); here each life is decided by its own"
+    new = (one for one in TODAY if any(one not in known for known in recorded))
+    names = ", ".join(f"{int(one)} {one.name.lower().replace('_', ' ')}" for one in new)
+    return f"{then}; here each life is decided by today's, {_numbers(TODAY)}; new since then: {names}"
+
+
+def _numbers(behaviours: Behaviours) -> str:
+    """`none`, `1`, `1-4`, or each number where one is left out."""
+    if not behaviours:
+        return "none"
+    if behaviours != TODAY[: len(behaviours)]:
+        return ",".join(str(int(one)) for one in behaviours)
+    return f"1-{len(behaviours)}" if len(behaviours) > 1 else "1"
 
 
 class Verdict(NamedTuple):

@@ -87,10 +87,12 @@ def test_lives_under_several_sets_of_behaviours_are_decided_as_then_and_compared
     history = str(HISTORIES / f"core-{CORE_VERSION}" / "upgraded.mkx")
     ran = run_command(capsys, "replay", "--verify", history)
     assert (ran.code, "every decision matches" in ran.out) == (0, True), ran
-    assert "recorded under no behaviours and behaviours 1" in ran.out
+    assert f"recorded under behaviours none and 1-{len(TODAY)}" in ran.out
+    assert "each life is decided by its own" in ran.out
     for words in (("replay", "--compare-core", history), ("diff", history)):
         ran = run_command(capsys, *words)
         assert ran.code == 1
+        assert f"each life is decided by today's, 1-{len(TODAY)}; new since then: 1 full grace" in ran.out
         assert "2 x  StopContainer differs in grace\n" in ran.out
         assert "team/api-0-node-a, team/api-2-node-a" in ran.out
         assert "grace: 10 → 30" in ran.out
