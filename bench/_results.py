@@ -35,7 +35,7 @@ def show(results: dict[str, Any], output: str, save: Path | None = None) -> None
         return
     width = max(map(len, results)) + 2
     for key, values in results.items():
-        shown = {name: value for name, value in values.items() if name != "samples"}
+        shown = {name: value for name, value in values.items() if not isinstance(value, list)}
         print(f"{key:{width}}" + "  ".join(f"{name}={_spell(value)}" for name, value in shown.items()))
 
 

@@ -16,8 +16,9 @@ from bench._timing import timed
 from minikubelet.core.events import PodSet
 from minikubelet.core.merge import merge
 from minikubelet.core.state import Moment, Slot
+from minikubelet.sources.manifestadvance import advance
 from minikubelet.sources.manifestreading import manifest_reader
-from minikubelet.sources.manifestset import Entry, Listing, Loaded, ManifestState, Same, advance
+from minikubelet.sources.manifestset import Entry, Listing, Loaded, ManifestState, Same
 
 _FILES = (10, 100, 1000)
 

@@ -83,7 +83,7 @@ def soak(hours: float, pods: int, per_minute: float, seed: int) -> dict[str, Any
     }
     return {
         "soak": {**about, **last, **grown, "took_s": round(time.monotonic() - began, 1)},
-        "soak looks": {"samples": [msgspec.to_builtins(each) for each in looks]},
+        "soak by the half hour": {"looks": [msgspec.to_builtins(each) for each in looks]},
     }
 
 

@@ -19,7 +19,16 @@ from minikubelet.sources.filesource import LINGER_SECONDS
 from minikubelet.sources.folderwatch import FolderWatch
 from minikubelet.sources.manifestfiles import Known, Look, Reader, Request, load
 from minikubelet.sources.manifestreading import manifest_reader
-from minikubelet.sources.manifestset import Entry, FileReading, Ignored, Listing, Loaded, Same, Unreadable
+from minikubelet.sources.manifestset import (
+    Entry,
+    FileReading,
+    Gone,
+    Ignored,
+    Listing,
+    Loaded,
+    Same,
+    Unreadable,
+)
 
 FOLDER: Final = Path("/simulated/manifests")
 
@@ -57,6 +66,7 @@ class SimFolder:
         self.looked: Callable[[Mapping[str, bytes | None] | None], None] = lambda _found: None
         self._inodes = 0
         self._aside: dict[str, float] = {}
+        self._seen: dict[str, bytes | None] = {}
 
     def replace(self, name: str, content: bytes) -> None:
         """Rename a finished file into place."""
@@ -116,29 +126,40 @@ class SimFolder:
             self.looked(None)
             text = "the folder does not exist; pods that came from it go on"
             return Look(Listing(problem=text), request.known)
+        only = request.only
+        names = self._names(request)
         entries: list[Entry] = []
-        known: dict[str, Known] = {}
-        aside: list[tuple[int, int]] = []
-        seen: dict[str, bytes | None] = {}
-        for name in sorted(self.files):
-            file = self.files[name]
-            if name.endswith("~"):
+        known = {} if only is None else {k: v for k, v in request.known.items() if k not in names}
+        aside = [(0, file.inode) for name, file in self.files.items() if name.endswith("~")]
+        seen = {} if only is None else {k: v for k, v in self._seen.items() if k not in names}
+        for name in sorted(names):
+            file = self.files.get(name)
+            if file is None:
+                entries.append(Gone(name))
+            elif name.endswith("~"):
                 entries.append(Ignored(name, "looks like an editor's or backup file, by its name"))
-                aside.append((0, file.inode))
-                continue
-            entry, found = self._entry(request, name, file, seen)
-            entries.append(entry)
-            if found is not None:
-                known[name] = found
-        gone = sorted(request.known.keys() - known.keys() - {each.name for each in entries})
+            else:
+                entry, found = self._entry(request, name, file, seen)
+                entries.append(entry)
+                if found is not None:
+                    known[name] = found
+        gone = sorted(request.known.keys() - known.keys() - self.files.keys())
         renamed = tuple(name for name in gone if request.known[name].inode_key in aside)
         now = asyncio.get_running_loop().time()
         self._aside = {name: self._aside.get(name, now) for name in renamed}
         for name, since in self._aside.items():
             if now < since + LINGER_SECONDS:
                 seen.setdefault(name, None)
+        self._seen = dict(seen)
         self.looked(seen)
-        return Look(Listing(tuple(entries)), known, renamed=renamed)
+        return Look(Listing(tuple(entries), partial=only is not None), known, renamed=renamed)
+
+    def _names(self, request: Request) -> set[str]:
+        """What is to be looked at; where a known name is gone, what it may be called now as well."""
+        if request.only is None:
+            return set(self.files)
+        missing = any(name in request.known and name not in self.files for name in request.only)
+        return {*request.only, *(self.files.keys() - request.known.keys() if missing else ())}
 
     def _entry(
         self, request: Request, name: str, file: ManifestFile, seen: dict[str, bytes | None]

@@ -204,7 +204,7 @@ def _no_word(slot: SlotKey, uid: PodUid, container: str, reason: str, message: s
 def replaced(folder: SimFolder) -> Iterator[None]:
     """Put the simulated folder and calls without threads in the place of the machine's for a while."""
     changes: tuple[tuple[Any, str, Any], ...] = (
-        (filesource, "look", folder.look),
+        (filesource, "look_again", folder.look),
         (filesource, "load", folder.load),
         (filesource, "FolderWatch", folder.watch),
         (anyio.to_thread, "run_sync", blocking),

@@ -21,14 +21,15 @@ from minikubelet.model.ids import PodUid, Source
 from minikubelet.model.status import rfc3339_micro
 from minikubelet.ports.sourceport import FileVerdict, Sink, SourceFact, SourceListed
 from minikubelet.sources.folderwatch import FolderWatch, Hints
+from minikubelet.sources.manifestadvance import advance
 from minikubelet.sources.manifestfiles import Known, Reader, Request, load, look
 from minikubelet.sources.manifestset import (
     Entry,
     Listing,
     ManifestState,
     Same,
-    advance,
 )
+from minikubelet.sources.partiallook import look_again
 
 COALESCE_SECONDS = 0.003
 """Changes this close to one another are looked at together."""
@@ -67,6 +68,7 @@ class FileSource:
         self._single = False
         self._linked = False
         self._listed = False
+        self._whole_at: float | None = None
         self._loading: set[str] = set()
         self._loaded: list[tuple[Entry, Known | None]] = []
         self._lingering: dict[str, float] = {}
@@ -104,14 +106,19 @@ class FileSource:
             writing=watch.writing(),
             everything=hints.everything,
             single=self._single,
+            only=None if loaded or not self._told(watch, hints) else hints.dirty,
         )
-        found = await anyio.to_thread.run_sync(look, request, abandon_on_cancel=True)
+        if request.only is None:
+            self._whole_at = asyncio.get_running_loop().time()
+        found = await anyio.to_thread.run_sync(look_again, request, abandon_on_cancel=True)
         watch.drain()
+        if found.listing.problem:
+            self._whole_at = None
         if found.single != self._single:
             self._single = found.single
             watch.arm(single=self._single)
             watch.suspect()
-        self._linked = found.linked
+        self._linked = found.linked or (self._linked and found.listing.partial)
         entries = {entry.name: entry for entry in found.listing.entries}
         for name, (entry, _) in loaded.items():
             if isinstance(entries.get(name), Same):
@@ -125,6 +132,14 @@ class FileSource:
         for name in found.big:
             self._load_apart(group, name, watch)
         return self._advance(replace(found.listing, entries=tuple(entries.values())))
+
+    def _told(self, watch: FolderWatch, hints: Hints) -> bool:
+        """Whether the hints tell all that has changed since a whole look at a folder of plain files."""
+        plain = not (self._single or self._linked or self._lingering)
+        now = asyncio.get_running_loop().time()
+        recent = self._whole_at is not None and now < self._whole_at + self._frequency
+        sure = watch.complete and not (hints.everything or watch.suspected)
+        return sure and plain and recent and bool(hints.dirty)
 
     def _hold_back(
         self, begun: frozenset[str], entries: dict[str, Entry], request: Request, loaded: Collection[str]
@@ -175,7 +190,8 @@ class FileSource:
     async def _pause(self, watch: FolderWatch, clock: Callable[[], float]) -> Hints:
         """Wait until there is a reason to look again."""
         told = watch.complete and not self._linked
-        poll = clock() + (self._frequency if told else min(self._frequency, UNWATCHED_SECONDS))
+        since = self._whole_at if told and self._whole_at is not None else clock()
+        poll = since + (self._frequency if told else min(self._frequency, UNWATCHED_SECONDS))
         while True:
             deadline = min([poll, *self._lingering.values(), watch.next_due() or poll])
             with contextlib.suppress(TimeoutError):

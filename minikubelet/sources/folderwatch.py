@@ -70,6 +70,11 @@ class FolderWatch:
         """Whether changes of the folder's content are told."""
         return self._folder is not None
 
+    @property
+    def suspected(self) -> bool:
+        """Whether anything may have changed since the last hints, told or not."""
+        return self._everything
+
     def arm(self, *, single: bool) -> None:
         """Watch what is there now; `single`: the path is one file. Called before each look at the folder."""
         try:

@@ -70,7 +70,8 @@ class Known(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True):
     """What a look is to do: files in `dirty` are read whatever their stamp, those in `writing` not at all.
 
-    `known` is what earlier looks found. `single` is set once the path is known to be one file.
+    `known` is what earlier looks found. `single` is set once the path is known to be one file. `only` are the
+    names of a partial look: of all others it is known that nothing has happened to them.
     """
 
     path: Path
@@ -81,6 +82,7 @@ class Request(msgspec.Struct, frozen=True):
     everything: bool = False
     single: bool = False
     defer_big: bool = True
+    only: frozenset[str] | None = None
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -146,13 +148,13 @@ def _look_at(request: Request, names: Iterable[str], *, single: bool) -> Look:
     linked = False
     for name in names:
         file = folder / name
-        if not single and (name.startswith(".") or _is_backup(name)):
-            aside.update(_inode_keys(file))
+        if not single and (name.startswith(".") or is_backup(name)):
+            aside.update(inode_keys(file))
             if not name.startswith("."):
                 entries.append(Ignored(name, "looks like an editor's or backup file, by its name"))
             continue
-        linked = linked or _is_link(file)
-        entry, found = _entry(request, file)
+        linked = linked or is_link(file)
+        entry, found = entry_of(request, file)
         if found is not None:
             known[name] = found
         if entry is None:
@@ -161,7 +163,7 @@ def _look_at(request: Request, names: Iterable[str], *, single: bool) -> Look:
         entries.append(entry)
     gone = sorted(request.known.keys() - known.keys() - {entry.name for entry in entries})
     if single and gone:
-        aside.update(key for name in _set_aside(folder) for key in _inode_keys(folder / name))
+        aside.update(key for name in _set_aside(folder) for key in inode_keys(folder / name))
     renamed = tuple(name for name in gone if request.known[name].inode_key in aside)
     return Look(Listing(tuple(entries)), known, tuple(big), renamed, single, linked)
 
@@ -169,22 +171,24 @@ def _look_at(request: Request, names: Iterable[str], *, single: bool) -> Look:
 def _set_aside(folder: Path) -> list[str]:
     """The names of hidden and backup files; none of a folder that may not be listed."""
     with contextlib.suppress(OSError):
-        return [name for name in _list(folder) if name.startswith(".") or _is_backup(name)]
+        return [name for name in _list(folder) if name.startswith(".") or is_backup(name)]
     return []
 
 
-def _is_link(file: Path) -> bool:
+def is_link(file: Path) -> bool:
     """Whether it is a symbolic link; of a file in a folder that may only be listed, that cannot be told."""
     with contextlib.suppress(OSError):
         return file.is_symlink()
     return False
 
 
-def _is_backup(name: str) -> bool:
+def is_backup(name: str) -> bool:
+    """Whether a name is one that editors give to what they set aside."""
     return _BACKUP.fullmatch(name) is not None
 
 
-def _inode_keys(file: Path) -> Iterable[tuple[int, int]]:
+def inode_keys(file: Path) -> Iterable[tuple[int, int]]:
+    """The file itself, whatever its name; nothing where there is none."""
     try:
         found = file.lstat()
     except OSError:
@@ -192,7 +196,7 @@ def _inode_keys(file: Path) -> Iterable[tuple[int, int]]:
     return ((found.st_dev, found.st_ino),)
 
 
-def _entry(request: Request, file: Path) -> tuple[Entry | None, Known | None]:
+def entry_of(request: Request, file: Path) -> tuple[Entry | None, Known | None]:
     """The entry of one file, None for a big one with new content; and what is known of it from now on."""
     name = file.name
     before = request.known.get(name)

@@ -30,7 +30,7 @@ from minikubelet.shell.observer import Observer
 from minikubelet.shell.timers import Timers
 from minikubelet.shell.vault import Vault
 from minikubelet.simulation.simdisk import LifeDisk
-from minikubelet.sources import filesource, manifestset
+from minikubelet.sources import filesource, manifestadvance
 from minikubelet.sources.apisource import ApiSource
 
 Patch = pytest.MonkeyPatch
@@ -151,26 +151,26 @@ def grace_is_ignored_on_update(patch: Patch) -> None:
 
 
 def last_good_manifest_is_dropped(patch: Patch) -> None:
-    judge = manifestset._judge
+    judge = manifestadvance._judge
 
     def strict(entry: Any, old: Any) -> Any:
         return judge(entry, None) if old is None or entry.reading.errors else judge(entry, old)
 
-    patch.setattr(manifestset, "_judge", strict)
+    patch.setattr(manifestadvance, "_judge", strict)
 
 
 def unreadable_is_gone(patch: Patch) -> None:
-    hold = manifestset._hold
+    hold = manifestadvance._hold
 
     def strict(before: Any, entries: Any) -> Any:
         held = hold(before, entries)
         return {k: v for k, v in held.items() if v.status is not FileStatus.UNREADABLE}
 
-    patch.setattr(manifestset, "_hold", strict)
+    patch.setattr(manifestadvance, "_hold", strict)
 
 
 def missing_folder_is_empty(patch: Patch) -> None:
-    advance = manifestset.advance
+    advance = manifestadvance.advance
     patch.setattr(
         filesource,
         "advance",

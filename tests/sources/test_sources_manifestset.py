@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.ports.sourceport import FileStatus, PodOffered, PodRetracted, SourceFact, VerdictsChanged
+from minikubelet.sources.manifestadvance import advance
 from minikubelet.sources.manifestset import (
     Entry,
     FileReading,
@@ -14,7 +15,6 @@ from minikubelet.sources.manifestset import (
     ManifestState,
     Same,
     Unreadable,
-    advance,
     shown,
 )
 from minikubelet.wire.podmarks import CONFIG_SEEN
