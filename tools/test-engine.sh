@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes a fresh Debian 12 machine fit for the tests that are marked `docker`, `kubectl` and `registry`.
+# Makes a fresh Debian 12 machine fit for the tests that are marked `docker`, `kubectl`, `registry` and `dbus`.
 #
 # usage: tools/test-engine.sh [packages|start|images|all]      (all is the default)
-#   packages  installs what is missing: a Docker engine, static busybox, iptables, kubectl, a registry
+#   packages  installs what is missing: a Docker engine, static busybox, iptables, kubectl, a registry, dbus-daemon
 #   start     starts dockerd if no engine answers, and waits until it does
 #   images    builds busybox:1.36 and busybox:latest from Debian's busybox (nothing is pulled)
 #
@@ -39,6 +39,7 @@ packages() {
   [ -x "$(busybox_path)" ] || missing+=(busybox-static)
   have kubectl || missing+=(kubernetes-client)
   have docker-registry || missing+=(docker-registry)
+  have dbus-daemon || missing+=(dbus-daemon)
   [ ${#missing[@]} -eq 0 ] && return 0
   need_root "installing ${missing[*]}"
   have apt-get || die "this machine has no apt-get: install ${missing[*]} by hand and run me again"

@@ -10,11 +10,12 @@ import argparse
 import os
 import socket
 from enum import Enum
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
 
-from minikubelet.model.settings import LoggingSettings, Settings
+from minikubelet.model.settings import KubeletSettings, LoggingSettings, Settings
 from minikubelet.wire import check_names
 from minikubelet.wire.settingsfile import SettingsFault, read_settings
 
@@ -98,6 +99,7 @@ def make_plan(options: argparse.Namespace) -> AgentPlan:
             "there is nothing to run: name a manifest folder (staticPodPath in the configuration file, or "
             "--pod-manifest-path) or an API server (--kubeconfig)"
         )
+    _can_wait_for_pods(kubelet)
     return AgentPlan(
         settings=settings,
         places=Places(
@@ -113,6 +115,14 @@ def make_plan(options: argparse.Namespace) -> AgentPlan:
         logging=_logging(options, kubelet.logging),
         warnings=warnings,
     )
+
+
+def _can_wait_for_pods(settings: KubeletSettings) -> None:
+    if (settings.shutdown_grace_period or settings.shutdown_by_priority) and find_spec("dbus_fast") is None:
+        raise StartFault(
+            "to have a shutdown of the machine wait for pods (shutdownGracePeriod), the package dbus-fast is "
+            "needed: pip install 'minikubelet[logind]'"
+        )
 
 
 def _logging(options: argparse.Namespace, file: LoggingSettings) -> LoggingSettings:

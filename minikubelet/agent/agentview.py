@@ -25,8 +25,9 @@ from minikubelet.wire.pod_codec import encode_pod
 class Health:
     """Whether runtime and journal are well, in the words that the Node shows; empty is well."""
 
-    def __init__(self, observer: Observer, journal: Journal, runtime: Runtime) -> None:
+    def __init__(self, observer: Observer, journal: Journal, runtime: Runtime, reducer: Reducer) -> None:
         self._observer = observer
+        self._reducer = reducer
         self._journal = journal
         self._runtime = runtime
 
@@ -36,6 +37,8 @@ class Health:
 
     def problem(self) -> str:
         """Why no pod can be run, if so."""
+        if self._reducer.node.going_down:
+            return "node is shutting down"
         fault = self._observer.fault
         return f"the container runtime does not answer: {fault}" if fault else ""
 

@@ -29,6 +29,7 @@ from minikubelet.ports.runtimeport import Runtime
 from minikubelet.shell.eventlog import EventLog
 from minikubelet.shell.limiter import Limiter
 from minikubelet.shell.recovery import recover
+from minikubelet.shell.shutdownturns import ShutdownTurns, turns
 from minikubelet.shell.vault import Vault
 from minikubelet.shell.wiring import Given, StateView, Wired, wire
 from minikubelet.wire.records import CORE_VERSION, schema_hash
@@ -43,6 +44,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     wired: Wired
     making: PodMaking
     measuring: Measuring
+    shutdown: ShutdownTurns
     view: AgentView
     health: Health
 
@@ -115,6 +117,7 @@ def assemble(
     def seen(seq: int, event: AnyEvent, decisions: list[Decision]) -> None:
         event_log.seen(seq, event, decisions)
         reports.seen(event, decisions)
+        shutdown.seen()
 
     wired = wire(
         Given(
@@ -131,12 +134,13 @@ def assemble(
             seen=seen,
         )
     )
-    health = Health(wired.observer, journal, runtime)
+    shutdown = ShutdownTurns(reducer, wired.inbox.put, turns(plan.settings.kubelet), reports.node_changed)
+    health = Health(wired.observer, journal, runtime, reducer)
     wired.inbox.put(with_room(plan, _started(plan, history.boot, runtime)))
     reports.follow_node(wired.inbox.put)
     view = AgentView(plan, reducer, health=health, intake=wired.intake, outbox=outbox)
     measuring = Measuring(plan, runtime, vault.paths, reducer=reducer, put=wired.inbox.put)
-    return Parts(wired=wired, making=making, measuring=measuring, view=view, health=health)
+    return Parts(wired=wired, making=making, measuring=measuring, shutdown=shutdown, view=view, health=health)
 
 
 def _started(plan: AgentPlan, boot: str, runtime: Runtime) -> AgentStarted:

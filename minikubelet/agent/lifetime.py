@@ -33,6 +33,7 @@ from minikubelet.shell.systemclock import SystemClock
 from minikubelet.shell.vault import Vault
 from minikubelet.sources.apisource import ApiSource
 from minikubelet.sources.filesource import FileSource
+from minikubelet.sources.logindsource import LogindSource
 from minikubelet.sources.manifestreading import manifest_reader
 
 CONNECT_SECONDS = 10.0
@@ -158,6 +159,8 @@ def _tasks(
         *parts.measuring.tasks(),
         *reports.tasks(parts.health, port),
     ]
+    if parts.shutdown.seconds:
+        tasks.append(LogindSource(parts.shutdown).run())
     if plan.places.manifests is not None:
         settings = plan.settings
         reader = manifest_reader(node_name=plan.node_name, namespace=settings.agent.static_pod_namespace)

@@ -95,6 +95,11 @@ class Reports:
             report=kubelet.node_status_report_frequency,
         )
 
+    def node_changed(self) -> None:
+        """What the Node's conditions tell of has changed."""
+        if self._registrar is not None:
+            self._registrar.changed()
+
     def _node_uid(self) -> str:
         return self._registrar.uid if self._registrar is not None else ""
 

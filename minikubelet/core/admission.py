@@ -22,6 +22,7 @@ from minikubelet.core.draft import Draft
 from minikubelet.core.nodefacts import Demand, HostPort, NodeFacts, Refusal, Usage
 from minikubelet.core.nodematch import fits_labels, untolerated, wants_labels
 from minikubelet.core.preemption import is_critical
+from minikubelet.core.shutdown import REJECTED
 from minikubelet.core.state import Generation, Moment, Slot, Stage
 from minikubelet.core.sysctls import forbidden_sysctl
 from minikubelet.model.ids import Source
@@ -38,6 +39,8 @@ def admit(slot: Slot, gen: Generation, pod: Pod, node: NodeFacts, draft: Draft) 
     demand = demand_of(pod)
     if gen.containers or gen.sandbox is not None:
         return replace(gen, admitted=demand)
+    if node.going_down:
+        return refuse(gen, REJECTED, draft.now)
     if awaits_labels(gen, node, draft.now.at):
         draft.wake_by(gen.born_at + LABELS_GRACE)
         return gen

@@ -28,6 +28,7 @@ class Reason(Enum):
     POD_REFUSED = "PodRefused"
     POD_PREEMPTED = "PodPreempted"
     POD_EVICTED = "PodEvicted"
+    NODE_SHUTDOWN = "NodeShutdown"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     NEXT_IN_ORDER = "NextInOrder"
     CONTAINER_EXITED = "ContainerExited"

@@ -13,6 +13,8 @@ from minikubelet.core.nodeevents import (
     AgentStarted,
     ManifestsJudged,
     NodeSeen,
+    NodeShutdownCancelled,
+    NodeShuttingDown,
     RuntimeListed,
     SourceSynced,
 )
@@ -37,6 +39,8 @@ __all__ = [
     "MirrorSeen",
     "NodeEvent",
     "NodeSeen",
+    "NodeShutdownCancelled",
+    "NodeShuttingDown",
     "PodCleanedUp",
     "PodObserved",
     "PodResult",
@@ -267,7 +271,15 @@ class TimerFired(Event, tag=True, frozen=True, kw_only=True):
     slot: SlotKey
 
 
-NodeEvent = AgentStarted | NodeSeen | SourceSynced | RuntimeListed | ManifestsJudged
+NodeEvent = (
+    AgentStarted
+    | NodeSeen
+    | SourceSynced
+    | RuntimeListed
+    | ManifestsJudged
+    | NodeShuttingDown
+    | NodeShutdownCancelled
+)
 SpecEvent = PodSet | PodWithdrawn
 MirrorEvent = MirrorSeen | MirrorGone
 PodResult = (

@@ -14,6 +14,7 @@ from minikubelet.core import lifecycle
 from minikubelet.core.commands import Reason
 from minikubelet.core.events import PodSet, PodWithdrawn
 from minikubelet.core.qos import qos_class
+from minikubelet.core.shutdown import to_come_back
 from minikubelet.core.state import Generation, Moment, Slot, Stage
 
 
@@ -63,6 +64,8 @@ def _set(slot: Slot, event: PodSet, now: Moment) -> Slot:
             ended = lifecycle.ending(other, Reason.POD_REPLACED, now=now, remove=True)
             slot = slot.put(replace(ended, offered=False, reborn=None))
     known = slot.find(event.uid) or Generation(uid=event.uid, slot=slot.key, born_at=now.at)
+    if not known.offered:
+        known = to_come_back(known, now)
     changed = replace(
         known,
         source=event.source,

@@ -71,3 +71,17 @@ class ManifestsJudged(Event, tag=True, frozen=True, kw_only=True):
 
     rejected: tuple[tuple[str, str], ...] = ()
     accepted: int = 0
+
+
+class NodeShuttingDown(Event, tag=True, frozen=True, kw_only=True):
+    """The machine is going down: it is the turn of the pods of a priority below `below`, or of all.
+
+    They have `grace` seconds at most to end. Pods that come from now on are refused.
+    """
+
+    grace: int
+    below: int | None = None
+
+
+class NodeShutdownCancelled(Event, tag=True, frozen=True, kw_only=True):
+    """The machine stays up after all."""

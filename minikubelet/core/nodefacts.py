@@ -121,6 +121,8 @@ class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     sysctls: tuple[str, ...] = ()
     used: Usage = Usage()
     crowded: tuple[SlotKey, ...] = ()
+    going_down: bool = False
+    """whether the machine is being shut down"""
     behaviours: Behaviours = ()
 
     @property

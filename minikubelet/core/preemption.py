@@ -22,10 +22,11 @@ SYSTEM_CRITICAL: Final = 2_000_000_000
 
 def is_critical(gen: Generation) -> bool:
     """Whether a pod is never evicted, and others make room for it: a static one, or by its priority."""
-    return gen.source is Source.FILE or _priority(gen) >= SYSTEM_CRITICAL
+    return gen.source is Source.FILE or priority(gen) >= SYSTEM_CRITICAL
 
 
-def _priority(gen: Generation) -> int:
+def priority(gen: Generation) -> int:
+    """The pod's priority; without one it is 0."""
     return gen.pod.spec.priority or 0 if gen.pod else 0
 
 
@@ -65,7 +66,7 @@ def no_victims(waiting: Generation, slots: Iterable[Slot]) -> Refusal:
 
 def _yields(gen: Generation, waiting: Generation) -> bool:
     """Whether a pod gives way: to a critical one if it is none, else to one of a higher priority."""
-    return not is_critical(gen) or _priority(waiting) > _priority(gen)
+    return not is_critical(gen) or priority(waiting) > priority(gen)
 
 
 def _amount(gen: Generation, name: str) -> int:

@@ -6,22 +6,15 @@ here: decisions. The shell and replay drive the same reducer, which is why repla
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 from msgspec.structs import replace
 
 from minikubelet.core.admission import refuse, taken_by
 from minikubelet.core.commands import Decision, Reason
 from minikubelet.core.events import (
-    AgentStarted,
     AnyEvent,
-    ManifestsJudged,
     NodeEvent,
-    NodeSeen,
-    RuntimeListed,
     SlotEvent,
-    SourceSynced,
 )
 from minikubelet.core.eviction import PREEMPTED, evict
 from minikubelet.core.nodefacts import NodeFacts
@@ -30,8 +23,6 @@ from minikubelet.core.preemption import no_victims, victims, waits_for_room
 from minikubelet.core.state import Generation, Moment, Slot
 from minikubelet.core.step import step, step_node, step_slot_for_node
 from minikubelet.model.ids import SlotKey
-
-_OF_NODE: Final = (AgentStarted, NodeSeen, SourceSynced, RuntimeListed, ManifestsJudged)
 
 
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -54,7 +45,7 @@ class Reducer:
         """Take the event of this seq and time (µs) in, and return what was decided, in order."""
         self.seq = seq
         now = Moment(seq, at)
-        decisions = self._node(event, now) if isinstance(event, _OF_NODE) else self._slot(event, now)
+        decisions = self._node(event, now) if isinstance(event, NodeEvent) else self._slot(event, now)
         return [*decisions, *self._make_room(now)] if self.node.crowded else decisions
 
     def snapshot(self) -> Snapshot:

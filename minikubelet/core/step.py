@@ -18,6 +18,8 @@ from minikubelet.core.events import (
     ManifestsJudged,
     NodeEvent,
     NodeSeen,
+    NodeShutdownCancelled,
+    NodeShuttingDown,
     PodSet,
     RuntimeListed,
     SlotEvent,
@@ -26,6 +28,7 @@ from minikubelet.core.events import (
 from minikubelet.core.merge import comes_back
 from minikubelet.core.nodefacts import NodeFacts
 from minikubelet.core.plan import no_moment_came, plan
+from minikubelet.core.shutdown import after_shutdown, end_for_shutdown, to_come_back
 from minikubelet.core.state import Generation, Moment, Slot, Stage
 from minikubelet.model.ids import Source
 
@@ -89,6 +92,10 @@ def step_node(node: NodeFacts, event: NodeEvent) -> NodeFacts:
             return replace(node, listed=True)
         case ManifestsJudged():
             return replace(node, rejected=len(event.rejected))
+        case NodeShuttingDown():
+            return replace(node, going_down=True)
+        case NodeShutdownCancelled():
+            return replace(node, going_down=False)
         case _ as never:
             assert_never(never)
 
@@ -99,15 +106,29 @@ def step_slot_for_node(
     """What an event of the node means for one slot."""
     if isinstance(event, AgentStarted):
         return _new_life(slot), []
-    if isinstance(event, SourceSynced):
-        if event.source is Source.API:
-            slot = _ask_again(slot, node)
-        for gen in slot.generations:
-            if gen.uid in event.present and not gen.offered:
-                reborn = now.seq if comes_back(gen) else None
-                source = gen.source or event.source
-                slot = slot.put(replace(gen, offered=True, source=source, reborn=reborn))
+    match event:
+        case SourceSynced():
+            slot = _synced(slot, event, node, now)
+        case NodeShuttingDown():
+            slot = end_for_shutdown(slot, event.below, event.grace, now)
+        case NodeShutdownCancelled():
+            slot = after_shutdown(slot, now)
+        case _:
+            pass
     return plan(slot, node, now)
+
+
+def _synced(slot: Slot, event: SourceSynced, node: NodeFacts, now: Moment) -> Slot:
+    """What a source holds is offered again in this life."""
+    if event.source is Source.API:
+        slot = _ask_again(slot, node)
+    for known in slot.generations:
+        if known.uid in event.present and not known.offered:
+            gen = to_come_back(known, now)
+            reborn = now.seq if comes_back(gen) else None
+            source = gen.source or event.source
+            slot = slot.put(replace(gen, offered=True, source=source, reborn=reborn))
+    return slot
 
 
 def _new_life(slot: Slot) -> Slot:

@@ -75,6 +75,13 @@ class AuthorizationSettings(ApiStruct, frozen=True, kw_only=True):
     webhook: AccessWebhookSettings = AccessWebhookSettings()
 
 
+class PriorityGrace(ApiStruct, frozen=True, kw_only=True):
+    """How many seconds the pods from this priority on have when the machine goes down."""
+
+    priority: int
+    shutdown_grace_period_seconds: int
+
+
 class LogFormat(StrEnum):
     """How the agent writes its log: lines for people on standard error, or JSON on standard output."""
 
@@ -134,6 +141,9 @@ class KubeletSettings(ApiStruct, frozen=True, kw_only=True):
     resolv_conf: str = "/etc/resolv.conf"
     shutdown_grace_period: Duration = 0.0
     shutdown_grace_period_critical_pods: Duration = 0.0
+    shutdown_by_priority: tuple[PriorityGrace, ...] = msgspec.field(
+        default=(), name="shutdownGracePeriodByPodPriority"
+    )
     streaming_connection_idle_timeout: Duration = 4 * 3600.0
     crash_loop_back_off: CrashLoopBackOffConfig = CrashLoopBackOffConfig()
     logging: LoggingSettings = LoggingSettings()

@@ -6,7 +6,7 @@ Belongs here: one sentence for each kind of record. May not be here: chains of c
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
@@ -27,19 +27,9 @@ def short(uid: str) -> str:
     return uid[:_UID_SHOWN]
 
 
-def of_event(event: e.AnyEvent) -> str:  # noqa: C901 - one arm an event
+def of_event(event: e.AnyEvent) -> str:
     """What happened, in one sentence without its full stop."""
     match event:
-        case e.AgentStarted():
-            return f"agent started on {event.node} (runtime {event.runtime or 'unknown'})"
-        case e.NodeSeen():
-            return f"the API server's Node has {len(event.labels)} labels and {len(event.taints)} taints"
-        case e.SourceSynced():
-            return f"{_SOURCES[event.source]} was listed in full ({len(event.present)} pods)"
-        case e.RuntimeListed():
-            return f"the runtime was listed in full ({event.pods} pods)"
-        case e.ManifestsJudged():
-            return _judged(event)
         case e.PodSet():
             return _pod_set(event)
         case e.PodWithdrawn():
@@ -53,8 +43,31 @@ def of_event(event: e.AnyEvent) -> str:  # noqa: C901 - one arm an event
             return f"the runtime showed {_observed(event.pod)}"
         case e.TimerFired():
             return "the timer fired"
+        case _ if isinstance(event, e.NodeEvent):
+            return _of_node(event)
         case _:
             return _of_result(event)
+
+
+def _of_node(event: e.NodeEvent) -> str:
+    match event:
+        case e.AgentStarted():
+            return f"agent started on {event.node} (runtime {event.runtime or 'unknown'})"
+        case e.NodeSeen():
+            return f"the API server's Node has {len(event.labels)} labels and {len(event.taints)} taints"
+        case e.SourceSynced():
+            return f"{_SOURCES[event.source]} was listed in full ({len(event.present)} pods)"
+        case e.RuntimeListed():
+            return f"the runtime was listed in full ({event.pods} pods)"
+        case e.ManifestsJudged():
+            return _judged(event)
+        case e.NodeShuttingDown():
+            whose = "every pod" if event.below is None else f"pods of a priority below {event.below}"
+            return f"the machine is going down: {whose} must end within {event.grace}s"
+        case e.NodeShutdownCancelled():
+            return "the machine stays up after all"
+        case _ as never:
+            assert_never(never)
 
 
 def _of_result(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - one arm an event
@@ -196,6 +209,7 @@ _REASONS = {
     c.Reason.POD_REFUSED: "the node does not take the pod",
     c.Reason.POD_PREEMPTED: "a critical pod had no room, and this one gives way to it",
     c.Reason.POD_EVICTED: "the node evicts the pod",
+    c.Reason.NODE_SHUTDOWN: "the machine is going down",
     c.Reason.DEADLINE_EXCEEDED: "activeDeadlineSeconds has passed",
     c.Reason.NEXT_IN_ORDER: "its turn had come: all that comes before it is done",
     c.Reason.CONTAINER_EXITED: "the container had exited and its restart policy starts it again",

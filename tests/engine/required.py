@@ -28,10 +28,19 @@ def registry_absent() -> str | None:
     return None
 
 
+@functools.cache
+def dbus_absent() -> str | None:
+    """Why tests marked `dbus` cannot run here, or None if they can."""
+    if shutil.which("dbus-daemon") is None:
+        return "no dbus-daemon on PATH; tools/test-engine.sh packages installs one"
+    return None
+
+
 NEEDS: Mapping[str, Callable[[], str | None]] = {
     "docker": docker_absent,
     "kubectl": kubectl_absent,
     "registry": registry_absent,
+    "dbus": dbus_absent,
 }
 
 

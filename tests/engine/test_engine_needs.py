@@ -23,7 +23,7 @@ def test_required_names_are_split_and_trimmed() -> None:
 
 def test_an_unknown_required_name_is_an_error_that_lists_the_known() -> None:
     """A typing error in CI must not switch a requirement off."""
-    with pytest.raises(ValueError, match=r"names dokcer; known are docker, kubectl, registry"):
+    with pytest.raises(ValueError, match=r"names dokcer; known are docker, kubectl, registry, dbus"):
         required({"MINIKUBELET_REQUIRE": "dokcer"})
 
 

@@ -279,3 +279,35 @@ def test_logging_is_read_as_bootstrap_tools_write_it() -> None:
 )
 def test_durations_are_spelt_as_go_does(seconds: float, text: str) -> None:
     assert spell_duration(seconds) == text
+
+
+BY_PRIORITY, SECONDS = "shutdownGracePeriodByPodPriority", "shutdownGracePeriodSeconds"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "shutdownGracePeriod: 500ms",
+            'shutdownGracePeriod: Invalid value: "0.5s": must be at least 1s, or 0',
+        ),
+        (
+            "shutdownGracePeriodCriticalPods: 10s",
+            'shutdownGracePeriodCriticalPods: Invalid value: "10s": must not exceed shutdownGracePeriod',
+        ),
+        (
+            f"{BY_PRIORITY}: [{{priority: 1, {SECONDS}: 5}}]\nshutdownGracePeriod: 10s",
+            f"{BY_PRIORITY}: Forbidden: cannot be set together with shutdownGracePeriod",
+        ),
+        (
+            f"{BY_PRIORITY}: [{{priority: 1, {SECONDS}: -5}}]",
+            f"{BY_PRIORITY}[0].{SECONDS}: Invalid value: -5: must be at least 0",
+        ),
+        (
+            f"{BY_PRIORITY}: [{{priority: 1, {SECONDS}: 1}}, {{priority: 1, {SECONDS}: 2}}]",
+            f"{BY_PRIORITY}[1].priority: Invalid value: 1: is there twice",
+        ),
+    ],
+)  # fmt: skip
+def test_shutdown_periods_that_contradict_each_other_are_refused(text: str, message: str) -> None:
+    assert faults(f"{KUBELET}{text}\n") == (f"line 3: {message}",)

@@ -1,0 +1,115 @@
+"""The lock at logind: held while the machine is up, let go of when the pods have ended."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import structlog
+
+from minikubelet.sources.logindsource import LogindSource
+from tests.running import eventually, run
+from tests.sources.logind_world import Logind, end_bus, logind, start_bus
+
+pytestmark = pytest.mark.dbus
+
+
+class Machine:
+    """Notes what it is told; pods have ended when `over` is set."""
+
+    seconds = 30
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.over = asyncio.Event()
+
+    async def going_down(self) -> None:
+        self.told.append("down")
+        await self.over.wait()
+
+    def stays_up(self) -> None:
+        self.told.append("up")
+
+
+async def waits(stand_in: Logind, held: int) -> None:
+    await eventually(lambda: len(stand_in.locks) > 0 and stand_in.held() == held, f"{held} locks to be held")
+
+
+def test_the_lock_is_held_until_the_pods_have_ended(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bus, address = start_bus(state_dir)
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+
+    async def story() -> None:
+        machine = Machine()
+        async with logind(address) as stand_in:
+            following = asyncio.create_task(LogindSource(machine).run())
+            await waits(stand_in, 1)
+            assert stand_in.locks == [("shutdown", "minikubelet", "delay")]
+            await stand_in.prepare(going=True)
+            await eventually(lambda: machine.told == ["down"], "the machine to be told")
+            assert stand_in.held() == 1
+            machine.over.set()
+            await waits(stand_in, 0)
+            following.cancel()
+            await asyncio.wait((following,))
+        assert machine.told == ["down"]
+
+    try:
+        run(story())
+    finally:
+        end_bus(bus)
+
+
+def test_a_shutdown_that_is_cancelled_is_told_and_waited_for_again(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus, address = start_bus(state_dir)
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+
+    async def story() -> None:
+        machine = Machine()
+        async with logind(address, delay_seconds=5) as stand_in:
+            with structlog.testing.capture_logs() as said:
+                following = asyncio.create_task(LogindSource(machine).run())
+                await waits(stand_in, 1)
+            (short,) = [line for line in said if line["log_level"] == "warning"]
+            assert (short["waits"], short["wanted"]) == ("5 s", "30 s")
+            await stand_in.prepare(going=True)
+            await eventually(lambda: machine.told == ["down"], "the machine to be told")
+            await stand_in.prepare(going=False)
+            await eventually(lambda: machine.told == ["down", "up"], "the machine to be told again")
+            await eventually(lambda: len(stand_in.locks) == 2, "a new lock")
+            await waits(stand_in, 1)
+            following.cancel()
+            await asyncio.wait((following,))
+            await waits(stand_in, 0)
+
+    try:
+        run(story())
+    finally:
+        end_bus(bus)
+
+
+def test_a_bus_that_comes_late_or_goes_is_waited_for_and_said_once(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"unix:path={state_dir / 'bus.sock'}"
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+
+    async def story() -> None:
+        with structlog.testing.capture_logs() as said:
+            following = asyncio.create_task(LogindSource(Machine(), retry=0.01).run())
+            await eventually(lambda: len(said) > 0, "a word about it")
+            for _ in range(2):
+                bus, _address = start_bus(state_dir)
+                async with logind(address) as stand_in:
+                    await waits(stand_in, 1)
+                    end_bus(bus)
+                    (state_dir / "bus.sock").unlink(missing_ok=True)
+            following.cancel()
+            await asyncio.wait((following,))
+        assert [line["log_level"] for line in said][:2] == ["warning", "info"]
+        assert all("mount /run/dbus" in line["event"] for line in said if line["log_level"] == "warning")
+
+    run(story())
