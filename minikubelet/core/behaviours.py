@@ -31,6 +31,9 @@ class Behaviour(IntEnum):
     EPHEMERAL_CONTAINERS = 5
     """Ephemeral containers are started, once, and their statuses told: they were ignored
     (upstream: pkg/kubelet/kuberuntime/kuberuntime_manager.go, computePodActions)."""
+    FOLDER_SOUND_OR_NOT = 6
+    """Verdicts over the manifest folder lead to plans only when it becomes sound or stops being so: each of
+    them led to a plan of every pod, which found what was due by then a moment before its timer."""
 
 
 Behaviours = tuple[Behaviour, ...]

@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from minikubelet.core.admission import refuse, taken_by
+from minikubelet.core.behaviours import Behaviour
 from minikubelet.core.commands import Decision, Reason
 from minikubelet.core.events import (
     AnyEvent,
@@ -54,8 +55,10 @@ class Reducer:
         return Snapshot(self.seq, self.node, slots)
 
     def _node(self, event: NodeEvent, now: Moment) -> list[Decision]:
-        self.node = step_node(self.node, event)
+        before, self.node = self.node, step_node(self.node, event)
         decisions: list[Decision] = []
+        if isinstance(event, ManifestsJudged) and _as_sound_as(before, self.node):
+            return decisions
         for key in sorted(self.slots):
             slot, decided = step_slot_for_node(self.slots[key], event, self.node, now)
             self._keep(slot)
@@ -121,3 +124,9 @@ class Reducer:
             return
         crowded = sorted((*before, slot.key)) if waits else [key for key in before if key != slot.key]
         self.node = replace(self.node, crowded=tuple(crowded))
+
+
+def _as_sound_as(before: NodeFacts, node: NodeFacts) -> bool:
+    """Whether other verdicts over the manifest folder change nothing: which files are broken is no matter."""
+    same = (before.rejected > 0) is (node.rejected > 0)
+    return same and Behaviour.FOLDER_SOUND_OR_NOT in node.behaviours
