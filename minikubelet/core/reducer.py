@@ -12,11 +12,7 @@ from msgspec.structs import replace
 from minikubelet.core.admission import refuse, taken_by
 from minikubelet.core.behaviours import Behaviour
 from minikubelet.core.commands import Decision, Reason
-from minikubelet.core.events import (
-    AnyEvent,
-    NodeEvent,
-    SlotEvent,
-)
+from minikubelet.core.events import AnyEvent, ManifestsJudged, NodeEvent, SlotEvent
 from minikubelet.core.eviction import PREEMPTED, evict
 from minikubelet.core.nodefacts import NodeFacts
 from minikubelet.core.plan import plan
