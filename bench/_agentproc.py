@@ -75,6 +75,10 @@ class AgentRun:
         self.until(self._ready, "the agent to have read its sources")
         return self
 
+    def join(self, kubeconfig: Path) -> None:
+        """Report to this API server instead of an embedded one."""
+        self._flags += ["--kubeconfig", str(kubeconfig)]
+
     def launch(self) -> None:
         """Start the process without waiting for it."""
         words = ["run", "--config", str(self.base / "kubelet.yaml"), "--hostname-override", self.node]

@@ -23,6 +23,7 @@ from minikubelet.apiclient.apierrors import ApiUnreachable, error_from_answer
 from minikubelet.apiclient.apifailures import plain_words
 from minikubelet.apiclient.apiframes import decode_json
 from minikubelet.apiclient.apiproxy import proxy_for
+from minikubelet.apiclient.apireach import Reach
 from minikubelet.apiclient.apisessions import Sessions
 from minikubelet.apiclient.apitls import TlsContexts
 from minikubelet.apiclient.apiwatch import ByteStream, WatchOptions, list_all, list_watch
@@ -82,6 +83,7 @@ class ApiClient:
         self._sessions = Sessions(
             connect_seconds=self._timeouts.connect_seconds, request_seconds=self._timeouts.request_seconds
         )
+        self._reach = Reach()
         self._closed = False
 
     async def get_object(self, path: str) -> JsonObject:
@@ -128,7 +130,8 @@ class ApiClient:
         self, path: str, *, params: Mapping[str, str] | None = None
     ) -> AsyncGenerator[WatchItem, None]:
         """Follow a collection without end, see `apiwatch.list_watch`."""
-        return list_watch(self, path, params=params, options=self._watch_options)
+        options = self._watch_options or WatchOptions(sleep=self._reach.pause)
+        return list_watch(self, path, params=params, options=options)
 
     async def request(
         self,
@@ -194,6 +197,7 @@ class ApiClient:
 
     async def _respond(self, call: _Call, identity: Identity) -> aiohttp.ClientResponse:
         response = await self._send(call, identity)
+        self._reach.got_through()
         if response.status != HTTPStatus.UNAUTHORIZED:
             return response
         try:
@@ -236,6 +240,7 @@ class ApiClient:
         try:
             yield
         except (aiohttp.ClientError, OSError) as error:
+            self._reach.lost()
             # One with an errno is the kernel's own, of a peer that is silent on TCP's level.
             if isinstance(error, TimeoutError) and error.errno is None:
                 connecting = isinstance(error, aiohttp.ServerTimeoutError)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SUMMARY: Final = "/stats/summary"
-_TRIES: Final = 3
+_TRIES: Final = 4
 _AGAIN_SECONDS: Final = 2.0
 _WINDOW: Final = "10s"
 _RESOURCES: Final = {NODE_METRICS: NODES}

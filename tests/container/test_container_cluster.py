@@ -36,13 +36,18 @@ class Cluster:
 
     def get(self, kind: str) -> dict[str, dict[str, Any]]:
         """Objects by name, as a stock kubectl gets them."""
+        found = json.loads(self.kubectl("get", kind, "-A", "-o", "json"))
+        return {each["metadata"]["name"]: each for each in found["items"]}
+
+    def kubectl(self, *words: str) -> str:
+        """What a stock kubectl says."""
         kubeconfig = ROOT / "build" / self.name / "kubeconfig"
         done = subprocess.run(
-            ["kubectl", "--kubeconfig", kubeconfig, "get", kind, "-A", "-o", "json"],
-            capture_output=True, text=True, timeout=100, check=True,
-            env={"HOME": str(self.home), "PATH": os.environ["PATH"]},
+            ["kubectl", "--kubeconfig", kubeconfig, *words], capture_output=True, text=True, timeout=100,
+            check=False, env={"HOME": str(self.home), "PATH": os.environ["PATH"]},
         )  # fmt: skip
-        return {each["metadata"]["name"]: each for each in json.loads(done.stdout)["items"]}
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def ready(self, kind: str) -> set[str]:
         """The names of those whose condition Ready is True."""
@@ -77,6 +82,9 @@ def test_three_nodes_with_pods_of_their_own_and_agents_that_come_and_go(cluster:
     assert on == {f"web-{node}": node for node in cluster.nodes} | {
         f"each-node-{node[-1]}": node for node in cluster.nodes
     }
+    for node in cluster.nodes:
+        assert cluster.kubectl("exec", "-n", "kube-system", f"web-{node}", "--", "echo", "there") == "there\n"
+        assert "GET / HTTP" in cluster.kubectl("logs", "-n", "kube-system", f"web-{node}")
     ids = {node: running(node) for node in cluster.nodes}
     docker("kill", cluster.nodes[1])
     assert running(cluster.nodes[1]) == ids[cluster.nodes[1]]
