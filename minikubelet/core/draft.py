@@ -35,8 +35,9 @@ class Draft:
 
     def decide(self, command: AnyCommand, *causes: int) -> None:
         """Add a command; the event of the step is always among its causes."""
-        known = sorted({self.now.seq, *(seq for seq in causes if seq)})
-        self.decisions.append(Decision(command, tuple(known)))
+        known = {self.now.seq, *causes}
+        known.discard(0)
+        self.decisions.append(Decision(command, tuple(sorted(known))))
 
     def issue(self, gen: Generation, command: RuntimeCommand, *causes: int) -> Generation:
         """Add a runtime command and mark its lane as busy."""

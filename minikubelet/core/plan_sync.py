@@ -219,8 +219,9 @@ def due_at(gen: Generation, record: ContainerRecord, at: int) -> int:
     A wait longer than any means that the clock was set back since, and holds nothing.
     """
     crashed = record.life is Life.EXITED and not _changed(gen, record)
-    waits = (record.retry_at, record.finished_at + record.delay if crashed else 0)
-    return max([0 if wait > at + CRASH_MAX else wait for wait in waits])
+    retry, again = record.retry_at, record.finished_at + record.delay if crashed else 0
+    longest = at + CRASH_MAX
+    return max(0 if retry > longest else retry, 0 if again > longest else again)
 
 
 def _start(

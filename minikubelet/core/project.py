@@ -6,6 +6,7 @@ status/generate.go). May not be here: when a status is told. The same state give
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from minikubelet.core.behaviours import Behaviour
@@ -54,15 +55,25 @@ def project(gen: Generation, node: NodeFacts, now: Moment) -> PodStatus:
         reason=reason,
         message=message,
         host_ip=node.node_ips[0] if node.node_ips else "",
-        host_ips=tuple([HostIP(ip=ip) for ip in node.node_ips]),
+        host_ips=_host_ips(node.node_ips),
         pod_ip=ips[0] if ips else "",
-        pod_ips=tuple([PodIP(ip=ip) for ip in ips]),
+        pod_ips=_pod_ips(ips),
         start_time=rfc3339(gen.born_at),
         init_container_statuses=inits,
         container_statuses=mains,
         ephemeral_container_statuses=debugs,
         qos_class=gen.qos,
     )
+
+
+@lru_cache(maxsize=16)
+def _host_ips(ips: tuple[str, ...]) -> tuple[HostIP, ...]:
+    return tuple([HostIP(ip=ip) for ip in ips])
+
+
+@lru_cache(maxsize=1024)
+def _pod_ips(ips: tuple[str, ...]) -> tuple[PodIP, ...]:
+    return tuple([PodIP(ip=ip) for ip in ips])
 
 
 def _rejected(gen: Generation, refused: Refusal) -> PodStatus:

@@ -139,6 +139,8 @@ def changes_at(gen: Generation, at: int) -> list[int]:
             moments += (record.retry_at, record.finished_at + record.delay)
             if record.waiting_reason:
                 moments.append(record.failed_at + SHOWN_AS_FAILED)
+    if not moments:
+        return moments
     believed = [moment - CRASH_MAX for moment in moments]  # where due_at begins to believe in them
     return [moment for moment in moments + believed if moment > at]
 

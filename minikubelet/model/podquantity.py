@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 MAX = 2**63 - 1
 _GRAMMAR = re.compile(
@@ -26,6 +27,7 @@ _LONGEST = 64  # more digits than any quantity has, few enough to compute with
 _GREATEST_EXPONENT = 40  # beyond, everything is capped or rounded alike
 
 
+@lru_cache(maxsize=1024)
 def parse_quantity(text: str) -> Fraction:
     """Read a quantity exactly; raises ValueError with a sentence for a person."""
     match = _GRAMMAR.fullmatch(text) if len(text) <= _LONGEST else None

@@ -37,6 +37,7 @@ class Vault:
         self._serial = 0
         self._offered: set[PodUid] = set()
         self._hidden: dict[PodUid, dict[str, None]] = {}
+        self._secret: dict[PodUid, tuple[Pod, tuple[str, ...]]] = {}
         self._unread: set[PodUid] = set()
 
     def load(self) -> None:
@@ -105,6 +106,7 @@ class Vault:
             self._pods.pop(uid, None)
             self._serials.pop(uid, None)
             self._hidden.pop(uid, None)
+            self._secret.pop(uid, None)
             self._unread.discard(uid)
 
     def hide(self, uid: PodUid, values: Iterable[str]) -> None:
@@ -132,7 +134,14 @@ class Vault:
             return text
         pod = self._pods.get(uid)
         hidden = sorted(self._hidden.get(uid, ()), key=lambda value: (-len(value), value))
-        return redact_text(text, (*hidden, *(secret_values(pod) if pod else ()))) if pod or hidden else text
+        return redact_text(text, (*hidden, *(self._told(uid, pod) if pod else ()))) if pod or hidden else text
+
+    def _told(self, uid: PodUid, pod: Pod) -> tuple[str, ...]:
+        """The secret values of a definition, looked for once."""
+        known = self._secret.get(uid)
+        if known is None or known[0] is not pod:
+            known = self._secret[uid] = pod, secret_values(pod)
+        return known[1]
 
 
 def _write_all(files: list[tuple[Path, bytes]]) -> list[str]:

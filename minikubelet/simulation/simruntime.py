@@ -7,7 +7,8 @@ Belongs here: fates that turn kind in the end, and calls that outlive a life. Ma
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+import types
+from collections.abc import Coroutine, Generator, Sequence
 from random import Random
 from typing import Any, Final, TypeVar
 
@@ -173,8 +174,7 @@ class LifeRuntime(SimulatedRuntime):
         finally:
             if timer is not None:
                 timer.cancel()
-        for _ in range(_ROUNDS):
-            await asyncio.sleep(0)
+        await _some_rounds()
 
     async def _outlive(self, call: Coroutine[Any, Any, _T]) -> _T:
         """Make a call that is under way in the engine whatever becomes of who made it."""
@@ -189,6 +189,12 @@ class LifeRuntime(SimulatedRuntime):
                 task.cancel()
             task.add_done_callback(_heard)
             raise
+
+
+@types.coroutine
+def _some_rounds() -> Generator[None, None, None]:
+    for _ in range(_ROUNDS):
+        yield
 
 
 def _wake(woken: asyncio.Future[None]) -> None:

@@ -74,6 +74,15 @@ def test_texts_lose_the_secret_values_of_their_pod(paths: PodPaths) -> None:
     assert vault.redact(PodUid("none"), "as it is") == "as it is"
 
 
+def test_texts_lose_the_values_of_the_definition_that_holds_now(paths: PodPaths) -> None:
+    vault = Vault(paths)
+    for value in ("canary-4711", "canary-0815"):
+        run(vault.store(pod(Container(name="main", env=(EnvVar(name="KEY", value=value),)))))
+        assert vault.redact(UID, f"bad value {value}") == "bad value [redacted]"
+    vault.forget(UID, vault.serial(UID))
+    assert vault.redact(UID, "canary-0815") == "canary-0815"
+
+
 def test_paths_never_leave_their_places(paths: PodPaths) -> None:
     for name in ("..", ".", "", "a/b", "a\0b"):
         with pytest.raises(ValueError, match="cannot be a file name"):
