@@ -6,7 +6,7 @@ Nothing here repairs or writes. It may read while an agent writes, rotates and r
 import gzip
 import os
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
@@ -101,7 +101,7 @@ class JournalReader:
                 pass
         return self.damage
 
-    def segments(self, from_seq: int = 0) -> Iterator[SegmentView]:
+    def segments(self, from_seq: int = 0) -> Generator[SegmentView]:
         """The parts that are of use, from the one with record `from_seq` on; walk each before the next."""
         paths = self._paths()
         later = [

@@ -26,6 +26,10 @@ class Moment(NamedTuple):
         """Whether a record of this seq and time comes after the moment."""
         return (self.seq is not None and seq > self.seq) or (self.at is not None and at > self.at)
 
+    def ahead(self, seq: int, at: int) -> bool:
+        """Whether a record of this seq and time comes before the moment."""
+        return (self.seq is not None and seq < self.seq) or (self.at is not None and at < self.at)
+
 
 def parse_moment(text: str) -> Moment:
     """Read `1234`, `2024-05-01T10:00:00Z` or `2024-05-01 10:00:00` (UTC); raises ReplayError."""

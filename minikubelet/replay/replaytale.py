@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -155,11 +156,12 @@ def containers_of(tale: Tale) -> list[str]:
     return list(names)
 
 
-def first_state(reader: JournalReader) -> Iterable[Slot]:
-    """The pods of the state that a history begins with; none where it begins empty."""
-    snapshot = next(reader.snapshots(), None)
+def first_state(reader: JournalReader, begin: int = 0) -> Iterable[Slot]:
+    """The pods of the state with which a history begins, or its part with record `begin`."""
+    with closing(reader.segments(begin)) as parts:
+        part = next(parts, None)
     try:
-        return state_of(snapshot).slots if snapshot else ()
+        return state_of(part.snapshot).slots if part is not None and part.snapshot is not None else ()
     except UnknownRecord:
         return ()
 

@@ -44,11 +44,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _newest(reader: JournalReader, lines: int) -> int:
     """The seq with which the last so many records begin."""
-    if lines == 0:
-        last = deque(reader.records(), maxlen=1)
-        return last[0].seq + 1 if last else 0
-    newest = deque((record.seq for record in reader.records()), maxlen=lines)
-    return newest[0] if newest else 0
+    newest: deque[int] = deque()
+    for head in reversed(reader.headers()):
+        newest = deque((record.seq for record in reader.records(head.first)), maxlen=max(lines, 1))
+        if len(newest) == newest.maxlen:
+            break
+    if not newest:
+        return 0
+    return newest[0] if lines else newest[0] + 1
 
 
 async def _follow(reader: JournalReader, start: int, show: Callable[[Record], None]) -> None:

@@ -14,6 +14,9 @@ from minikubelet.core.state import Slot
 from minikubelet.model.status import ContainerStatus, PodStatus
 from minikubelet.replay.timelinerows import Row
 
+PHASES = (c.PublishStatus.__name__, e.PodCleanedUp.__name__)
+"""the kinds of rows that begin and end bars"""
+
 
 class Bar(NamedTuple):
     """One phase of a lane: `look` is pending, waiting, unready, running, ended or failed."""
@@ -33,27 +36,29 @@ class Bars:
         self._open: dict[tuple[str, str], tuple[int, str, str]] = {}
         self._done: list[Bar] = []
         self._uids: dict[str, str] = {}
-        self._before = [(s.key, g.uid, g.published) for s in before for g in s.generations if g.published]
         self._now = 0
+        for slot in before:
+            for gen in slot.generations:
+                if gen.published is not None:
+                    self._status(slot.key, gen.uid, gen.published)
 
     def take(self, row: Row) -> None:
         """Take the next row in."""
         self._now = row.at
-        before, self._before = self._before, []
-        for slot, uid, status in before:
-            self._status(slot, uid, status)
         if isinstance(row.body, c.PublishStatus):
             self._status(row.slot, row.uid, row.body.status)
         elif isinstance(row.body, e.PodCleanedUp) and self._uids.get(row.slot) == row.uid:
             for lane in [lane for lane in self._open if lane[0] == row.slot]:
                 self._close(lane)
 
-    def all(self) -> list[Bar]:
-        """The bars so far; those that are open end with the last row."""
-        still = [
-            Bar(*lane, begins, self._now, look, label) for lane, (begins, look, label) in self._open.items()
+    def within(self, begin: int, end: int) -> list[Bar]:
+        """What can be seen of the bars in that time; those that are open go on to its end."""
+        still = (Bar(*lane, begins, end, look, label) for lane, (begins, look, label) in self._open.items())
+        return [
+            bar._replace(begins=max(bar.begins, begin), ends=min(bar.ends, end))
+            for bar in (*self._done, *still)
+            if bar.begins <= end and bar.ends >= begin
         ]
-        return [*self._done, *still]
 
     def _status(self, slot: str, uid: str, status: PodStatus) -> None:
         self._uids[slot] = uid

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import msgspec
 
+from minikubelet.journal.journalreader import JournalReader
 from minikubelet.replay.replayerrors import NEGATIVE, OK, command
-from minikubelet.replay.replaymoments import clock
+from minikubelet.replay.replaymoments import Moment, clock
 from minikubelet.replay.replaypaint import Paint, say
 from minikubelet.replay.replaytale import first_state, journal_of, nodes_of, tell_damage
-from minikubelet.replay.timelinebars import Bars
+from minikubelet.replay.timelinebars import PHASES, Bars
 from minikubelet.replay.timelinepage import write_page
 from minikubelet.replay.timelineperfetto import write_trace
-from minikubelet.replay.timelinerows import Row, filter_of, nothing, overview, rows
+from minikubelet.replay.timelinerows import Filter, Row, begin_of, filter_of, nothing, overview, rows
 
 _WIDEST_POD = 36
 _COMFORTABLE = 400_000
@@ -39,9 +40,7 @@ def run(options: argparse.Namespace) -> int:
         if shown > _COMFORTABLE:
             sys.stderr.write(f"{shown:,} records are many for a browser: --pod and --since leave fewer\n")
         if kept:
-            bars = Bars(slot for slot in first_state(reader) if wanted.slot in ("", slot.key))
-            for row in kept:
-                bars.take(row)
+            bars = bars_of(reader, wanted)
             node = ", ".join(nodes_of(reader))
             if options.html:
                 write_page(Path(options.html), node, kept, bars)
@@ -58,6 +57,16 @@ def run(options: argparse.Namespace) -> int:
     if not shown:
         sys.stderr.write(f"minikubelet: {nothing(found, wanted)}\n")
     return OK if shown else NEGATIVE
+
+
+def bars_of(reader: JournalReader, wanted: Filter) -> Bars:
+    """The phases up to the end of what is asked for, whatever kinds and times are left out of it."""
+    begin = begin_of(reader, wanted.since)
+    bars = Bars(slot for slot in first_state(reader, begin) if wanted.slot in ("", slot.key))
+    since = Moment(seq=begin)
+    for row in rows(reader, Filter(wanted.slot, kinds=PHASES, since=since, until=wanted.until)):
+        bars.take(row)
+    return bars
 
 
 def as_text(passing: Iterable[Row], width: int) -> int:

@@ -29,7 +29,7 @@ def write_trace(path: Path, node: str, rows: list[Row], bars: Bars) -> None:
 def trace_events(node: str, rows: list[Row], bars: Bars) -> Iterator[dict[str, Any]]:
     """Names of lanes, bars, marks, and a flow for each cause."""
     lanes: dict[tuple[str, str], tuple[int, int]] = {}
-    found = bars.all()
+    found = bars.within(rows[0].at, rows[-1].at)
     slots = {row.slot for row in rows} | {bar.slot for bar in found}
     pids = {slot: n for n, slot in enumerate(dict.fromkeys(["", *sorted(slots)]), 1)}
 

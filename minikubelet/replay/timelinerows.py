@@ -93,15 +93,9 @@ class Filter(msgspec.Struct, frozen=True):
             return False
         if self.slot and slot not in ("", self.slot):
             return False
-        if self.since is not None and _before(self.since, record):
+        if self.since is not None and self.since.ahead(record.seq, record.at):
             return False
         return self.until is None or not self.until.behind(record.seq, record.at)
-
-
-def _before(moment: Moment, record: Record) -> bool:
-    return (moment.seq is not None and record.seq < moment.seq) or (
-        moment.at is not None and record.at < moment.at
-    )
 
 
 def filter_of(options: argparse.Namespace, reader: JournalReader, found: Overview) -> Filter:
@@ -126,9 +120,21 @@ def _moment(text: str, found: Overview) -> Moment:
         return parse_moment(text)
 
 
+def begin_of(reader: JournalReader, since: Moment | None) -> int:
+    """The seq with which reading has to begin so that nothing since that moment is missed.
+
+    Times may have been set back: so it is a part before the one that a time is in.
+    """
+    if since is None:
+        return 0
+    begun = [head.first for head in reader.headers() if not since.behind(head.first, head.created)]
+    parts_back = 1 if since.at is None else 2
+    return begun[-parts_back] if len(begun) >= parts_back else 0
+
+
 def rows(reader: JournalReader, wanted: Filter) -> Iterator[Row]:
     """The rows that a filter lets through, in order."""
-    for record in reader.records():
+    for record in reader.records(begin_of(reader, wanted.since)):
         brief = brief_of(record.body)
         if not wanted.wants(record, brief.kind, brief.slot):
             continue

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from minikubelet.replay.replayhistory import open_journal
+from minikubelet.replay.replaymoments import Moment
+from minikubelet.replay.timelinecommand import bars_of
+from minikubelet.replay.timelinerows import Filter, begin_of, rows
 from tests.replay.replay_world import Ran, run_command, shop
 
 Capture = pytest.CaptureFixture[str]
@@ -112,3 +116,32 @@ def test_the_trace_binds_decisions_to_their_causes(journal: Path, tmp_path: Path
         assert (flow["pid"], flow["tid"], flow["ts"]) in slices
     names = {e["args"]["name"] for e in events if e["ph"] == "M"}
     assert {"shop/web-node-a", "node node-a", "app phase", "app decisions"} <= names
+
+
+def test_phases_are_those_of_the_whole_whatever_is_left_out(journal: Path) -> None:
+    """A page of the last minutes shows what went on before, and one of a few kinds what nobody asked for."""
+    reader = open_journal(journal)
+    records = list(reader.records())
+    end = records[-1].at
+    whole = bars_of(reader, Filter())
+    assert min(bar.begins for bar in whole.within(0, end)) > records[0].at, "it began with nothing"
+    for since in [record.at for record in records[::7]]:
+        for kinds in ((), ("StartContainer",)):
+            part = bars_of(reader, Filter(kinds=kinds, since=Moment(at=since)))
+            assert sorted(part.within(since, end)) == sorted(whole.within(since, end)), since
+    web = bars_of(reader, Filter("shop/web-node-a")).within(0, end)
+    assert {bar.slot for bar in web} == {"shop/web-node-a"}
+
+
+def test_a_moment_is_read_from_a_part_that_holds_it(journal: Path) -> None:
+    reader = open_journal(journal)
+    firsts = [head.first for head in reader.headers()]
+    assert begin_of(reader, None) == 0
+    for first in firsts:
+        assert begin_of(reader, Moment(seq=first)) == first
+        assert begin_of(reader, Moment(seq=first + 3)) == first
+    times = [head.created for head in reader.headers()]
+    assert [begin_of(reader, Moment(at=at)) for at in times] == [0, firsts[0], firsts[1]]
+    for moment in (Moment(seq=firsts[1] + 2), Moment(at=times[2] + 1)):
+        found = [row.seq for row in rows(reader, Filter(since=moment))]
+        assert found == [r.seq for r in reader.records() if not moment.ahead(r.seq, r.at)]
