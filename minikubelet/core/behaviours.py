@@ -34,6 +34,9 @@ class Behaviour(IntEnum):
     FOLDER_SOUND_OR_NOT = 6
     """Verdicts over the manifest folder lead to plans only when it becomes sound or stops being so: each of
     them led to a plan of every pod, which found what was due by then a moment before its timer."""
+    SANDBOXES_BACK_OFF = 7
+    """A sandbox that dies soon after its start is replaced after a wait that doubles, up to a minute: one
+    that ended at once was replaced at once, for ever."""
 
 
 Behaviours = tuple[Behaviour, ...]

@@ -162,6 +162,8 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 SANDBOX_LANE = "sandbox"
+NEXT_SANDBOX = "sandbox:next"
+"""no lane of a command: the wait before the sandbox that follows, in case the one just started dies"""
 CLEANUP_LANE = "cleanup"
 
 

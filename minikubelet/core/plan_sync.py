@@ -8,9 +8,10 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from minikubelet.core import lifecycle, probes
-from minikubelet.core.backoff import CRASH_MAX, SECOND, SHOWN_AS_FAILED
+from minikubelet.core.backoff import CRASH_MAX, RETRY_MAX, SECOND, SHOWN_AS_FAILED, retry_delay
 from minikubelet.core.behaviours import Behaviour
 from minikubelet.core.commands import (
+    NEXT_SANDBOX,
     SANDBOX_LANE,
     Reason,
     RemoveContainer,
@@ -23,6 +24,7 @@ from minikubelet.core.state import (
     ContainerRecord,
     Generation,
     Life,
+    Retry,
     Sandbox,
     Stage,
     ephemeral_containers,
@@ -102,8 +104,10 @@ def _renew_sandbox(gen: Generation, draft: Draft) -> Generation:
     """Start the first sandbox, or a new one once nothing runs in the one that died."""
     for record in gen.containers.values():
         gen = stop_container(gen, record, draft, Reason.SANDBOX_GONE, lifecycle.grace_of(gen))
-    if gen.alive or draft.held_back(gen, SANDBOX_LANE):
+    if gen.alive or draft.held_back(gen, SANDBOX_LANE) or draft.held_back(gen, NEXT_SANDBOX):
         return gen
+    if Behaviour.SANDBOXES_BACK_OFF in draft.behaviours:
+        gen = _bounding_the_next(gen, draft)
     reason, cause = Reason.POD_ADDED, gen.spec_seq
     if SANDBOX_LANE in gen.retries:
         reason, cause = Reason.RETRY, gen.retries[SANDBOX_LANE].seq
@@ -114,6 +118,16 @@ def _renew_sandbox(gen: Generation, draft: Draft) -> Generation:
     attempt = gen.sandbox_attempt + 1
     command = StartSandbox(slot=gen.slot, reason=reason, uid=gen.uid, attempt=attempt)
     return draft.issue(gen, command, gen.spec_seq, cause)
+
+
+def _bounding_the_next(gen: Generation, draft: Draft) -> Generation:
+    """Let the sandbox after the next wait where they die at once; one that lived for a while begins anew."""
+    before, now = gen.retries.get(NEXT_SANDBOX), draft.now
+    quick = before is not None and now.at < before.until + RETRY_MAX
+    tries = before.tries + 1 if before is not None and quick else 0
+    until = now.at + (retry_delay(tries) if tries else 0)
+    wait = Retry(tries, until, "its sandboxes end soon after their start", now.seq)
+    return replace(gen, retries={**gen.retries, NEXT_SANDBOX: wait})
 
 
 def _sweep(gen: Generation, draft: Draft) -> Generation:

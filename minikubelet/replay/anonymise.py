@@ -93,8 +93,9 @@ class Anonymiser:
         if key in ("labels", "nodeSelector", "matchLabels"):
             return {self.aliases.of("label", k): self.aliases.of("label", v) for k, v in value.items()}
         by_name = key in _CONTAINERS and not _is_record(value)
-        return {self._lane(k) if by_name else k: self._walk(v, key if by_name else k, key, in_list=False)
-                for k, v in value.items()}  # fmt: skip
+        if not by_name:
+            return {k: self._walk(v, k, key, in_list=False) for k, v in value.items()}
+        return {self._lane(k): self._walk(v, _key_of(v, key), key, in_list=False) for k, v in value.items()}
 
     def _lane(self, text: str) -> str:
         return self.aliases.identity(text) if ":" in text else self.aliases.of("container", text)
@@ -150,6 +151,11 @@ class Anonymiser:
 
     def _text(self, text: str) -> str:
         return text if self._learning else self.aliases.text(text)
+
+
+def _key_of(value: Any, mapping: str) -> str:
+    """The key under which a value of a mapping by name is rewritten; one thing with fields has none."""
+    return "" if isinstance(value, dict) and not _is_record(value) else mapping
 
 
 def _is_record(value: dict[str, Any]) -> bool:

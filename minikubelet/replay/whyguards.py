@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from minikubelet.core.admission import awaits_labels
 from minikubelet.core.backoff import CRASH_MAX
-from minikubelet.core.commands import CLEANUP_LANE, SANDBOX_LANE
+from minikubelet.core.commands import CLEANUP_LANE, NEXT_SANDBOX, SANDBOX_LANE
 from minikubelet.core.nodefacts import NodeFacts
 from minikubelet.core.plan import waits_for
 from minikubelet.core.plan_sync import due_at, restart_policy, will_restart
@@ -98,7 +98,7 @@ def _of_stage(scene: Scene, gen: Generation) -> Iterator[str]:
 
 def _of_sandbox(scene: Scene, gen: Generation) -> Iterator[str]:
     pending = gen.pending.get(SANDBOX_LANE)
-    retry = gen.retries.get(SANDBOX_LANE)
+    retry, wait = gen.retries.get(SANDBOX_LANE), gen.retries.get(NEXT_SANDBOX)
     if gen.sandbox is not None and gen.sandbox.ready:
         return
     if gen.sandbox is not None:
@@ -110,6 +110,8 @@ def _of_sandbox(scene: Scene, gen: Generation) -> Iterator[str]:
         yield f"{pending.command} is under way since seq {pending.seq}"
     elif retry is not None:
         yield f"sandbox failed {_times(retry.tries)}: {retry.message}{_next(retry.until, scene.now)}"
+    elif wait is not None and scene.now < wait.until:
+        yield f"{wait.message}{_next(wait.until, scene.now)}"
     elif gen.sandbox is None:
         yield "it has no sandbox yet"
 
@@ -216,6 +218,8 @@ def of_deletion(scene: Scene, gen: Generation) -> Iterator[str]:
     if left:
         yield f"it is ending{left}"
     for lane, retry in gen.retries.items():
+        if lane == NEXT_SANDBOX:
+            continue
         yield f"{lane}: failed {_times(retry.tries)}: {retry.message}{_next(retry.until, scene.now)}"
 
 

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from minikubelet.core.behaviours import TODAY, Behaviour, Behaviours
-from minikubelet.core.commands import CreateMirror, Reason, StopContainer
+from minikubelet.core.commands import CreateMirror, Reason, StartSandbox, StopContainer
 from minikubelet.core.events import AgentStarted
 from minikubelet.model.ids import Source
 from minikubelet.wire.records import CORE_VERSION, UnknownRecord, decode_event, encode_event
@@ -130,3 +130,33 @@ def test_a_mirror_that_nobody_could_make_is_asked_for_again(behaviours: Behaviou
     world.sync_sources()
     world.offer(static_pod())
     assert len(world.all(CreateMirror)) == before + asked
+
+
+def losses(behaviours: Behaviours, *gaps: int) -> list[int]:
+    """How many sandboxes there were after each of these waits (seconds), each lost as soon as it is there."""
+    world = World(node={"behaviours": behaviours})
+    world.offer(static_pod())
+    world.run_until_idle()
+    counts = []
+    for gap in gaps:
+        world.lose_sandbox()
+        world.advance(gap)
+        counts.append(len(world.all(StartSandbox)))
+    return counts
+
+
+def test_sandboxes_that_die_at_once_are_replaced_after_growing_waits() -> None:
+    assert losses(TODAY, 0, 0, 1, 1, 1) == [2, 2, 3, 3, 4]
+    assert losses(LATE, 0, 0, 0) == [2, 3, 4]
+
+
+def test_a_sandbox_that_lived_for_a_while_is_replaced_at_once() -> None:
+    world = World()
+    world.offer(static_pod())
+    world.run_until_idle()
+    for _ in range(5):
+        world.advance(120)
+        world.lose_sandbox()
+        world.run_until_idle()
+    assert len(world.all(StartSandbox)) == 6
+    assert world.runs() == ["web"]
