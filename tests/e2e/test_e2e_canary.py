@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.kubectl]
 REDACTED = "[redacted]"
 PLACES = (
     "literal", "argument", "flag", "header", "key", "bulk", "volume", "pull", "annotation", "broken",
-    "edited",
+    "edited", "user", "glued", "url", "scheme",
 )  # fmt: skip
 CANARY = {place: f"canary-{place}-5d1e8f" for place in PLACES}
 
@@ -43,12 +43,13 @@ def _of_files() -> dict[str, dict[str, Any]]:
     get = {"host": "127.0.0.1", "port": 1, "httpHeaders": headers}
     stays = _container(
         "main", ["sh", "-c", STAYS, f"--password={CANARY['argument']}"],
-        args=["--token", CANARY["flag"]],
+        args=["--token", CANARY["flag"], "curl", "-u", f"me:{CANARY['user']}", f"https://u:{CANARY['url']}@host/"],
         readinessProbe={"httpGet": get, "periodSeconds": 1},
         lifecycle={"preStop": {"httpGet": get}},
     )  # fmt: skip
     probed = _container(
-        "main", ["sh", "-c", STAYS],
+        "main", ["sh", "-c", f"{STAYS}; mysql -u root -p{CANARY['glued']} shop"],
+        args=["-H", f"Authorization: Custom {CANARY['scheme']}"],
         livenessProbe={"exec": {"command": ["sh", "-c", "echo $LITERAL; exit 1"]}, "failureThreshold": 1},
     )  # fmt: skip
     hooked = _container(
