@@ -38,6 +38,7 @@ from minikubelet.apiclient.apirotation import Rotation, RotationTimes
 
 STORE: Final = "kubelet-client"
 _UNFINISHED: Final = "kubelet-client.key.tmp"
+_NOT_YET: Final = "this node has no client certificate yet"
 _PATIENCE_SECONDS: Final = 3600.0
 USER_AGENT: Final = f"minikubelet/{minikubelet.__version__}"
 
@@ -149,8 +150,8 @@ class Joining:
         path = self._store.path
         return replace(
             connection,
-            certificate=Material("client-certificate", path=path),
-            key=Material("client-key", path=path),
+            certificate=Material("client-certificate", path=path, missing=_NOT_YET),
+            key=Material("client-key", path=path, missing=_NOT_YET),
         )
 
 

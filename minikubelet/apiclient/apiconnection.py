@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """PEM, either here or in a file that may be rotated; `name` is its field in the kubeconfig."""
+    """PEM, either here or in a file that may be rotated; `name` is its field in the kubeconfig.
+
+    `missing` is what it means that the file is not there yet, in a sentence.
+    """
 
     name: str
     inline: bytes | None = field(default=None, repr=False)
     path: Path | None = None
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

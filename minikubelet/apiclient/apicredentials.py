@@ -42,8 +42,10 @@ class WatchedFile:
         *,
         clock: Callable[[], float] = time.monotonic,
         recheck_seconds: float = RECHECK_SECONDS,
+        missing: str = "",
     ) -> None:
         self._path = path
+        self._missing = missing or f"cannot read {path}, which the connection needs"
         self._clock = clock
         self._recheck = recheck_seconds
         self._looked: float | None = None
@@ -61,7 +63,7 @@ class WatchedFile:
             self._look()
             self._looked = now
         if self._content is None:
-            raise ApiUnreachable(f"cannot read {self._path}, which the connection needs")
+            raise ApiUnreachable(self._missing)
         return self._content
 
     def look_again(self) -> None:
@@ -86,7 +88,11 @@ class WatchedMaterial:
     def __init__(self, material: Material, clock: Callable[[], float]) -> None:
         self.name = material.name
         self._inline = material.inline or b""
-        self._file = WatchedFile(material.path, clock=clock) if material.path is not None else None
+        self._file = (
+            WatchedFile(material.path, clock=clock, missing=material.missing)
+            if material.path is not None
+            else None
+        )
 
     def content(self) -> bytes:
         """Answer the PEM; raises ApiUnreachable when its file was never readable."""

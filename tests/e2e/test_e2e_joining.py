@@ -51,6 +51,7 @@ def test_a_node_runs_its_static_pods_joins_when_it_is_let_in_and_stays_in(
     agent.launch()
     agent.running("web")
     assert not conf.exists()
+    agent.until(lambda: "this node has no client certificate yet" in agent.tail(), "what is the matter")
     agent.kubectl("create", "-f", str(agent.base / "secret.yaml"))
 
     def approve_all() -> bool:
