@@ -102,7 +102,8 @@ def allocatable(machine: Machine, reserved: Mapping[str, str]) -> Allocatable:
     cpu = machine.cpus * 1000 - milli(reserved.get("cpu", "0"))
     memory = machine.memory - whole(reserved.get("memory", "0"))
     storage = machine.disk - whole(reserved.get("ephemeral-storage", "0"))
-    return Allocatable(max(1, cpu), max(bool(machine.memory), memory), max(bool(machine.disk), storage))
+    # Whatever is reserved, some of what is there is left; 0 would say that it is not known.
+    return Allocatable(max(1, cpu), max(min(1, machine.memory), memory), max(min(1, machine.disk), storage))
 
 
 def labels(setup: NodeSetup, machine: Machine) -> dict[str, str]:

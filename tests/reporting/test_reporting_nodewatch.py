@@ -63,8 +63,13 @@ def test_labels_and_taints_are_told_in_order_and_once() -> None:
     ],
 )
 def test_what_is_reserved_is_not_for_pods(reserved: dict[str, str], left: Allocatable) -> None:
-    assert allocatable(Machine(cpus=2, memory=4096, disk=8192), reserved) == left
+    """Numbers, not truth values that look alike: these would make the journal unreadable."""
+    found = allocatable(Machine(cpus=2, memory=4096, disk=8192), reserved)
+    assert found == left
+    assert {type(number) for number in (found.cpu, found.memory, found.storage)} == {int}
 
 
 def test_what_could_not_be_read_of_the_machine_is_not_known_rather_than_used_up() -> None:
-    assert allocatable(Machine(cpus=1), {"memory": "1Gi"}) == Allocatable(1000, 0, 0)
+    found = allocatable(Machine(cpus=1), {"memory": "1Gi"})
+    assert found == Allocatable(1000, 0, 0)
+    assert {type(number) for number in (found.memory, found.storage)} == {int}
