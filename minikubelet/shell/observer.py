@@ -35,6 +35,9 @@ class Known(Protocol):
     def seq(self) -> int:
         """The seq of the last event that the loop has taken in."""
 
+    def learnt(self, slot: SlotKey, uid: PodUid) -> int | None:
+        """The seq of the last thing that the state was told of a pod, looks left aside; None if unknown."""
+
     def on_runtime(self) -> Mapping[PodUid, SlotKey]:
         """The pods of which, as far as is known, a sandbox or a running container is on the runtime."""
 
@@ -64,7 +67,7 @@ class Observer:
         self._asked: dict[PodUid, None] = {}
         self._all = False
         self._wake = asyncio.Event()
-        self._shown: dict[PodUid, ObservedPod] = {}
+        self._shown: dict[PodUid, tuple[ObservedPod, int]] = {}
         self._forced: dict[PodUid, SlotKey] = {}
         self._listed = False
         self._wait = RETRY_FIRST
@@ -142,7 +145,7 @@ class Observer:
         for pod in pods:
             self._tell(slot_key(pod.namespace, pod.name), pod, after)
         present = {pod.uid for pod in pods}
-        self._shown = {uid: pod for uid, pod in self._shown.items() if uid in present}
+        self._shown = {uid: told for uid, told in self._shown.items() if uid in present}
         for uid, slot in self._known.on_runtime().items():
             if uid not in present:
                 self._tell(slot, ObservedPod(uid, *split_slot(slot)), after)
@@ -168,13 +171,22 @@ class Observer:
     def _tell(self, slot: SlotKey, pod: ObservedPod, after: int) -> None:
         forced = self._forced.pop(pod.uid, None) is not None
         there = bool(pod.sandboxes or pod.containers)
-        if there and not forced and self._shown.get(pod.uid) == pod:
+        if there and not forced and self._still_known(slot, pod):
             return
         if there:
-            self._shown[pod.uid] = pod
+            self._shown[pod.uid] = (pod, after)
         else:
             self._shown.pop(pod.uid, None)
         self._put(PodObserved(slot=slot, pod=self._redacted(pod), after=after))
+
+    def _still_known(self, slot: SlotKey, pod: ObservedPod) -> bool:
+        """Whether the pod was last told just so, and the state has learnt nothing else of it since.
+
+        A container that was started after that and is gone again leaves the pod as it was told before.
+        """
+        told, after = self._shown.get(pod.uid, (None, 0))
+        learnt = self._known.learnt(slot, pod.uid) if told == pod else None
+        return learnt is not None and learnt <= after
 
     def _redacted(self, pod: ObservedPod) -> ObservedPod:
         if not any(c.message for c in pod.containers):

@@ -60,5 +60,9 @@ class Relook:
 
 def _newer(slot: Slot, gen: Generation, after: int) -> bool:
     """Whether something of the pod was known already that is newer than what the look began with."""
-    known = [slot.looked, gen.as_of, gen.since, *(record.as_of for record in gen.containers.values())]
-    return after < max(known)
+    return after < max(slot.looked, learnt(gen))
+
+
+def learnt(gen: Generation) -> int:
+    """The seq of the last thing that the state was told of a pod, looks left aside."""
+    return max([gen.as_of, gen.since, *(record.as_of for record in gen.containers.values())])

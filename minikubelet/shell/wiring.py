@@ -33,7 +33,7 @@ from minikubelet.shell.observer import Observer
 from minikubelet.shell.probehandlers import ProbeHandlers
 from minikubelet.shell.prober import Prober, Told
 from minikubelet.shell.pullwaits import PullWaits
-from minikubelet.shell.relook import Relook
+from minikubelet.shell.relook import Relook, learnt
 from minikubelet.shell.timers import Timers
 from minikubelet.shell.vault import Vault
 
@@ -69,6 +69,12 @@ class StateView:
         if gen is None:
             self._slots.pop(uid, None)
         return key if gen is not None and _on_runtime(gen) else None
+
+    def learnt(self, slot: SlotKey, uid: PodUid) -> int | None:
+        """The seq of the last thing that the state was told of a pod, looks left aside; None if unknown."""
+        known = self._reducer.slots.get(slot)
+        gen = known.find(uid) if known is not None else None
+        return None if gen is None else learnt(gen)
 
     def on_runtime(self) -> Mapping[PodUid, SlotKey]:
         """The pods with a sandbox or a running container."""

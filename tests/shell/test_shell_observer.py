@@ -39,10 +39,14 @@ class World:
         self.told: list[AnyEvent] = []
         self.known: dict[PodUid, SlotKey] = {}
         self.last_seq = 7
+        self.learnt_at: int | None = 0
         self.observer = Observer(self.runtime, self.clock, self, self.told.append, self.redact)
 
     def seq(self) -> int:
         return self.last_seq
+
+    def learnt(self, slot: SlotKey, uid: PodUid) -> int | None:
+        return self.learnt_at
 
     def on_runtime(self) -> Mapping[PodUid, SlotKey]:
         return self.known
@@ -120,6 +124,33 @@ def test_what_has_been_told_is_not_told_again_unless_asked_for() -> None:
         await eventually(lambda: world.looks(f"list_pods {UID}"), "a look")
         assert len(world.observed()) == 1
         world.observer.look(SLOT, UID)
+        await eventually(lambda: len(world.observed()) == 2, "the same once more")
+
+    observing(scenario)
+
+
+def test_a_pod_that_looks_as_before_is_told_again_when_something_happened_to_it_since() -> None:
+    """A container that was started after the last look and has been removed since leaves no other trace."""
+
+    async def scenario(world: World) -> None:
+        world.runtime.shown[UID] = shown()
+        await first_look(world)
+        world.last_seq = world.learnt_at = 9
+        world.clock.ticks.put_nowait(None)
+        await eventually(lambda: len(world.observed()) == 2, "the same once more")
+        world.clock.ticks.put_nowait(None)
+        await eventually(lambda: world.looks("list_pods") == 3, "one more look")
+
+    world = observing(scenario)
+    assert [event.after for event in world.told if isinstance(event, PodObserved)] == [7, 9]
+
+
+def test_a_pod_that_is_forgotten_and_shown_again_is_told_again() -> None:
+    async def scenario(world: World) -> None:
+        world.runtime.shown[UID] = shown(running("c1"))
+        await first_look(world)
+        world.learnt_at = None
+        world.clock.ticks.put_nowait(None)
         await eventually(lambda: len(world.observed()) == 2, "the same once more")
 
     observing(scenario)
