@@ -37,6 +37,9 @@ from minikubelet.sources.manifestset import (
 )
 from minikubelet.wire.podmarks import CONFIG_SEEN
 
+_UNREAD = "is not read yet: it is still being written, or big"
+"""of a file, until all have been read once: it may define any pod that an earlier life of the agent ran"""
+
 
 def advance(
     state: ManifestState, listing: Listing, *, now: str
@@ -46,7 +49,7 @@ def advance(
     Facts come with each new pod before the one it replaces is retracted, and verdicts last, so that nothing
     is cleaned up before what is wanted is known.
     """
-    files = state.files if listing.problem else _hold(state.files, listing)
+    files = state.files if listing.problem else _hold(state.files, listing, complete=state.complete)
     touched = _touched(state.files, files, listing)
     slots = {pod.slot: None for name in touched for held in (state.files, files) for pod in _pods(held, name)}
     defining = _defining(files, touched)
@@ -69,16 +72,24 @@ def advance(
         verdicts = _verdicts(state.folder, judged, desired, listing.problem)
     if verdicts != state.verdicts:
         facts.append(VerdictsChanged(verdicts=verdicts))
-    return (
-        replace(state, files=files, holders=holders, desired=desired, judged=judged, verdicts=verdicts),
-        tuple(facts),
-    )
+    state = replace(
+        state, files=files, holders=holders, desired=desired, judged=judged, verdicts=verdicts,
+        complete=state.complete or _all_read(files, listing),
+    )  # fmt: skip
+    return state, tuple(facts)
 
 
-def _hold(before: Mapping[str, HeldFile], listing: Listing) -> dict[str, HeldFile]:
+def _all_read(files: Mapping[str, HeldFile], listing: Listing) -> bool:
+    whole = not listing.problem and not listing.partial
+    return whole and not any(file.messages == (_UNREAD,) for file in files.values())
+
+
+def _hold(before: Mapping[str, HeldFile], listing: Listing, *, complete: bool) -> dict[str, HeldFile]:
     held = dict(before) if listing.partial else {}
     for entry in listing.entries:
         found = _held(entry, before.get(entry.name))
+        if found is None and isinstance(entry, Same) and not complete:
+            found = HeldFile(entry.name, FileStatus.UNREADABLE, messages=(_UNREAD,))
         if found is not None:
             held[entry.name] = found
         else:

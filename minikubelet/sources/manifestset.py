@@ -118,6 +118,7 @@ class ManifestState(msgspec.Struct, frozen=True):
     """All that is known of the folder. `first_seen` has times of uids known from earlier lives.
 
     `holders` are the names of the files that define each pod, in order; `judged` are the files' verdicts.
+    `complete`: at one look, all files that were there had been read.
     """
 
     folder: str
@@ -127,6 +128,7 @@ class ManifestState(msgspec.Struct, frozen=True):
     desired: Mapping[SlotKey, Desired] = msgspec.field(default_factory=dict)
     verdicts: tuple[FileVerdict, ...] | None = None
     first_seen: Mapping[PodUid, str] = msgspec.field(default_factory=dict)
+    complete: bool = False
 
 
 def shown(name: str) -> str:

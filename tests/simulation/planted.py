@@ -119,7 +119,13 @@ def order_of_looks_is_trusted(patch: Patch) -> None:
     patch.setattr(apply, "observe", trusting)
 
 
-def relook_is_skipped(patch: Patch) -> None:
+def what_looks_as_before_is_not_told(patch: Patch) -> None:
+    """As if a pod could only change in a way that is seen: nothing comes and goes between two looks."""
+
+    def told_so(self: Observer, _slot: Any, pod: Any) -> bool:
+        return bool(self._shown.get(pod.uid, (None, 0))[0] == pod)
+
+    patch.setattr(Observer, "_still_known", told_so)
     patch.setattr(Observer, "look", nothing)
 
 
@@ -162,8 +168,8 @@ def last_good_manifest_is_dropped(patch: Patch) -> None:
 def unreadable_is_gone(patch: Patch) -> None:
     hold = manifestadvance._hold
 
-    def strict(before: Any, entries: Any) -> Any:
-        held = hold(before, entries)
+    def strict(before: Any, listing: Any, *, complete: bool) -> Any:
+        held = hold(before, listing, complete=complete)
         return {k: v for k, v in held.items() if v.status is not FileStatus.UNREADABLE}
 
     patch.setattr(manifestadvance, "_hold", strict)
@@ -338,7 +344,7 @@ BUGS: Final[tuple[Callable[[Patch], None], ...]] = (
     back_off_does_not_grow,
     relist_is_skipped,
     order_of_looks_is_trusted,
-    relook_is_skipped,
+    what_looks_as_before_is_not_told,
     decided_before_the_runtime_was_listed,
     removed_before_sources_are_seen,
     grace_is_ignored,

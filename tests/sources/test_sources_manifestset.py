@@ -56,6 +56,25 @@ def test_a_broken_edit_keeps_the_last_good_pod_and_says_so() -> None:
     assert folder.status("web") is FileStatus.ACCEPTED
 
 
+def test_a_file_that_was_never_read_may_define_what_an_earlier_life_ran() -> None:
+    """The folder comes back while one of its files is being written: nothing unknown is to be ended yet."""
+    folder = Folder()
+    folder.look(problem="the folder does not exist")
+    folder.look(Same("half"), loaded("web", "web nginx"))
+    assert folder.sink.verdicts["half"].hides_pods
+    folder.look(Same("half"), Same("web"))
+    assert folder.sink.verdicts["half"].hides_pods
+    folder.look(loaded("half", "half nginx"), Same("web"))
+    assert folder.status("half") is FileStatus.ACCEPTED
+
+
+def test_a_new_file_that_is_being_written_is_no_news_once_all_others_were_read() -> None:
+    folder = Folder()
+    folder.look(loaded("web", "web nginx"))
+    folder.look(Same("web"), Same("half"))
+    assert folder.last == ()
+
+
 def test_an_empty_file_is_a_broken_edit_too() -> None:
     folder = Folder()
     folder.look(loaded("web", "web nginx:1"))
