@@ -12,8 +12,9 @@ from typing import Final
 
 from minikubelet.model.ids import PodUid
 from minikubelet.model.observed import ContainerPhase
-from minikubelet.ports.runtimeport import ContainerConfig, SandboxConfig
-from minikubelet.runtimes.simulated.simulatedengine import Container, SimulatedEngine
+from minikubelet.ports.runtimeport import ContainerConfig, RuntimeFault, SandboxConfig
+from minikubelet.runtimes.simulated.simulatedengine import SimulatedEngine
+from minikubelet.runtimes.simulated.simulatedpod import Container, adopted
 from minikubelet.runtimes.simulated.simulatedscript import Script
 from minikubelet.simulation.simloop import AgentClock, WorldClock
 
@@ -106,6 +107,10 @@ class WatchedEngine(SimulatedEngine):
     def add_container(self, sandbox_id: str, config: ContainerConfig) -> str:
         """Make a container."""
         self.count("create")
+        holder = self.holder(sandbox_id, config) if sandbox_id in self.sandboxes else None
+        instance = self.latest(holder.shown.id) if holder is not None else None
+        if holder is not None and instance is not None and not adopted(holder, sandbox_id):
+            self.judge.remove(instance)
         container_id = SimulatedEngine.add_container(self, sandbox_id, config)
         container = self.containers[container_id]
         made = self.history.setdefault(container_id, [])
@@ -134,7 +139,12 @@ class WatchedEngine(SimulatedEngine):
         if instance is not None and fresh:
             self.judge.start(instance)
             instance.started_at = self.real.now()
-        SimulatedEngine.start(self, container_id)
+        try:
+            SimulatedEngine.start(self, container_id)
+        except RuntimeFault:
+            if instance is not None and container is not None and fresh:
+                self._ended(instance, container)
+            raise
 
     def signal(self, container_id: str, grace_seconds: float) -> None:
         """Begin to stop a container."""
@@ -149,7 +159,8 @@ class WatchedEngine(SimulatedEngine):
 
     def stop_sandbox(self, sandbox_id: str) -> None:
         """Stop a sandbox."""
-        if not self.dropping and self.sandboxes[sandbox_id].shown.ready:
+        inside = any(each.sandbox_id == sandbox_id for each in self.running())
+        if not self.dropping and (inside or self.sandboxes[sandbox_id].shown.ready):
             self.count("drop")
             self.judge.drop(sandbox_id)
         before, self.dropping = self.dropping, True
@@ -166,20 +177,22 @@ class WatchedEngine(SimulatedEngine):
     def finish(self, container: Container) -> None:
         """A container ends, or is found to have ended."""
         SimulatedEngine.finish(self, container)
-        shown = container.shown
-        instance = self.latest(shown.id)
+        instance = self.latest(container.shown.id)
         if instance is not None and not instance.ended_at:
-            late = self.clock.now() - (shown.finished_at or self.clock.now())
-            instance.ended_at = self.real.now() - late
-            instance.exit_code = shown.exit_code or 0
+            self._ended(instance, container)
+
+    def _ended(self, instance: Instance, container: Container) -> None:
+        """Its end, which the engine's clock may put before now; not before its start, were that to fail."""
+        late = self.clock.now() - (container.shown.finished_at or self.clock.now())
+        instance.ended_at = max(instance.started_at, self.real.now() - late)
+        instance.exit_code = container.shown.exit_code or 0
 
     def lose(self, container_id: str) -> None:
         """A container is not there any more."""
-        container = self.containers.pop(container_id, None)
         instance = self.latest(container_id)
-        if container is not None and instance is not None:
+        if container_id in self.containers and instance is not None:
             instance.gone = True
-            self.hint(container.config.uid)
+        SimulatedEngine.lose(self, container_id)
 
     # ── what the world does ──
 
@@ -206,13 +219,6 @@ class WatchedEngine(SimulatedEngine):
         for container in self.containers.values():
             if container.ends_at is not None and container.shown.phase is ContainerPhase.RUNNING:
                 container.ends_at += by
-
-    def kill_sandbox(self, sandbox_id: str) -> None:
-        """A sandbox dies, with what is in it."""
-        if sandbox_id in self.sandboxes:
-            self.dropping = True
-            self.stop_sandbox(sandbox_id)
-            self.dropping = False
 
     def settle_stranger(self) -> None:
         """Somebody else's sandbox and container, which are none of the agent's business."""

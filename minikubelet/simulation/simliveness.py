@@ -175,6 +175,9 @@ def _superfluous(world: World, wanted: dict[PodUid, Wanted]) -> Iterator[str]:
     for sandbox in world.engine.sandboxes.values():
         if sandbox.node == NODE and sandbox.config.uid not in wanted:
             yield f"sandbox {sandbox.shown.id} is left, and nobody wants its pod"
+    for container in world.engine.containers.values():
+        if container.node == NODE and container.config.uid not in wanted:
+            yield f"container {container.shown.id} is left, and nobody wants its pod"
     if not world.engine.stranger_lives():
         yield "a container of somebody else is gone"
     pods = world.root / "pods"

@@ -10,6 +10,7 @@ from typing import Final
 
 from minikubelet.core.probes import probe_of
 from minikubelet.model.pod import ProbeKind
+from minikubelet.runtimes.simulated.simulatedscript import KILLED
 from minikubelet.simulation.simengine import Instance, behaved
 from minikubelet.simulation.simloop import SECOND
 from minikubelet.simulation.simprobes import FOR_GOOD
@@ -31,19 +32,30 @@ def _exit(world: World, action: Action) -> None:
 def _oom(world: World, action: Action) -> None:
     chosen = _chosen(world, action)
     if chosen is not None:
-        world.engine.exit(chosen.id, 137, "OOMKilled")
+        world.engine.exit(chosen.id, KILLED, "OOMKilled")
 
 
 def _vanish(world: World, action: Action) -> None:
+    """A container is removed by somebody else; that it was killed for that may be seen, or not."""
     chosen = _chosen(world, action)
-    if chosen is not None:
+    if chosen is None:
+        return
+    if action.number:
+        world.engine.exit(chosen.id, KILLED)
+        world.after(action.number / 1000, lambda: world.engine.lose(chosen.id))
+    else:
         world.engine.lose(chosen.id)
 
 
 def _sandbox_die(world: World, action: Action) -> None:
+    """A sandbox is killed or removed by somebody else; the containers in it go on."""
     chosen = _chosen(world, action)
-    if chosen is not None:
+    if chosen is None or chosen.sandbox_id not in world.engine.sandboxes:
+        return
+    if action.number:
         world.engine.kill_sandbox(chosen.sandbox_id)
+    else:
+        world.engine.lose_sandbox(chosen.sandbox_id)
 
 
 def _cut(world: World, _action: Action) -> None:

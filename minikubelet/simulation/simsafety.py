@@ -48,6 +48,7 @@ class Safety(Judge):
         self.probes = ProbeJudge(engine, book, fail)
         self.graces = Graces(engine, book, self.probes, fail)
         self.durable = 0
+        self._began = 0
         self.jumped_at = NEVER
         self.knows: Callable[[Instance], bool] = lambda _instance: False
         self._seqs: dict[int, int] = {}
@@ -70,6 +71,7 @@ class Safety(Judge):
     def begun(self, agent: AgentLife) -> None:
         """A life begins with what is durable."""
         self.durable = agent.journal.next_seq - 1
+        self._began = agent.began
         self._seqs.clear()
         self.graces.begun(self.durable)
         self._told = {uid: seq for uid, seq in self._told.items() if seq <= self.durable}
@@ -193,8 +195,9 @@ class Safety(Judge):
         self.graces.stop(instance, grace, cause)
 
     def remove(self, instance: Instance) -> None:
-        """A container is removed when it is dead."""
-        if instance.running and not self._cause(instance):
+        """A container is removed when it is dead; a start that an agent asked for and died may come late."""
+        late = instance.made_at < self._began <= instance.started_at
+        if instance.running and not late and not self._cause(instance):
             self._fail("uncaused-kill", f"{instance.id} is removed while it runs")
 
     def drop(self, sandbox_id: str) -> None:
@@ -218,6 +221,8 @@ class Safety(Judge):
         since -= SECOND  # what is decided may not know yet what a source has just seen
         if wanted.gone_since != NEVER or wanted.unwanted_at >= since:
             return "unwanted"
+        if wanted.unwanted_at != NEVER and self.restarts.amnesia_at >= since:
+            return "forgotten"  # that it was wanted again is not written down, since the disk refused
         changed = wanted.changed(instance.name, since)
         if changed or instance.hash != wanted.hashes.get(instance.name):
             return "changed"

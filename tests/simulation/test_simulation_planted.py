@@ -17,6 +17,7 @@ FIRST: Final = {
     "back_off_does_not_grow": 15,
     "deletion_names_no_uid": 80,
     "final_status_comes_last": 110,
+    "hooks_take_no_grace": 260,
 }
 """Where to begin to look for what only few seeds show, so that the suite does not take for ever."""
 MOST: Final = 60

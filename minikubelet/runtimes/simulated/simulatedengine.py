@@ -1,6 +1,6 @@
 """What exists in a simulated engine, and what time does to it.
 
-Belongs here: sandboxes, containers and their ends. May not be here: waiting, latencies, faults.
+Belongs here: sandboxes and containers, as on a Docker engine. May not be here: waiting, latencies, faults.
 Nothing here runs in the background: a container's end is a time that is looked at when someone looks.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn, TypeVar
 
 import msgspec
 
@@ -16,43 +17,16 @@ from minikubelet.model.ids import PodUid
 from minikubelet.model.observed import ContainerPhase, ObservedContainer, ObservedPod, ObservedSandbox
 from minikubelet.ports.clockport import Clock
 from minikubelet.ports.runtimeport import ContainerConfig, RuntimeFault, SandboxConfig
-from minikubelet.runtimes.simulated.simulatedscript import KILLED, Script, read_script
+from minikubelet.runtimes.simulated.simulatedpod import Container, Sandbox, adopted, shown_pod
+from minikubelet.runtimes.simulated.simulatedscript import KILLED, read_script
 
 TERMINATED = 143
 NOT_FOUND = 127
+CANNOT_START = 128
+CANNOT_RUN = "ContainerCannotRun"
 SECOND = 1_000_000
 
-
-@dataclass(slots=True)
-class Container:
-    """One simulated container; `ends_at` and `end` say when and how it will end as things are.
-
-    `ending` are its engine's containers of which an end is to be expected: few of those that run.
-    """
-
-    config: ContainerConfig
-    sandbox_id: str
-    script: Script
-    shown: ObservedContainer
-    ending: dict[str, Container]
-    ends_at: int | None = None
-    end: tuple[int, str] = (0, "")
-
-    def end_by(self, when: int, code: int, reason: str = "") -> None:
-        """It ends then at the latest; an earlier end stays."""
-        self.ending[self.shown.id] = self
-        if self.ends_at is None or when < self.ends_at:
-            self.ends_at = when
-            self.end = (code, reason or ("Error" if code else "Completed"))
-
-
-@dataclass(slots=True)
-class Sandbox:
-    """One simulated sandbox."""
-
-    node: str
-    config: SandboxConfig
-    shown: ObservedSandbox
+_Shown = TypeVar("_Shown", ObservedSandbox, ObservedContainer)
 
 
 @dataclass(slots=True)
@@ -68,11 +42,11 @@ class SimulatedEngine:
     sandboxes: dict[str, Sandbox] = field(default_factory=dict)
     containers: dict[str, Container] = field(default_factory=dict)
     inside: dict[str, dict[str, Container]] = field(default_factory=dict)
-    of_pod: dict[PodUid, dict[str, None]] = field(default_factory=dict)
+    of_pod: dict[PodUid, dict[str, Sandbox | Container]] = field(default_factory=dict)
     ending: dict[str, Container] = field(default_factory=dict)
     listeners: list[Callable[[PodUid], None]] = field(default_factory=list)
     made: dict[str, int] = field(default_factory=dict)
-    """how many containers were made under each name"""
+    """how many sandboxes or containers were made under each name"""
 
     def settle(self) -> None:
         """Let everything happen that was to happen until now."""
@@ -93,14 +67,11 @@ class SimulatedEngine:
 
     def _ending(self) -> list[Container]:
         """The running containers of which an end is to be expected; others are forgotten here."""
-        over = [key for key, each in self.ending.items() if not self._runs(key, each)]
+        known = self.ending.items()
+        over = [key for key, each in known if not each.runs or self.containers.get(key) is not each]
         for container_id in over:
             del self.ending[container_id]
         return list(self.ending.values())
-
-    def _runs(self, container_id: str, container: Container) -> bool:
-        there = self.containers.get(container_id) is container
-        return there and container.shown.phase is ContainerPhase.RUNNING
 
     def hint(self, uid: PodUid) -> None:
         """Tell every listener that something of a pod changed."""
@@ -108,84 +79,107 @@ class SimulatedEngine:
             listener(uid)
 
     def add_sandbox(self, node: str, config: SandboxConfig) -> str:
-        """Make a sandbox; one that is ready under this uid and attempt is found again."""
-        sandbox_id = f"{node}.{config.uid}.{config.attempt}"
+        """Make a sandbox; one that is ready under this uid and attempt is found again, any other replaced."""
+        name = f"{node}.{config.uid}.{config.attempt}"
+        sandbox_id = self._last_id(name)
         found = self.sandboxes.get(sandbox_id)
-        if found is None or not found.shown.ready:
-            address = f"10.{len(self.sandboxes) >> 8 & 255}.{len(self.sandboxes) & 255}.2"
-            shown = ObservedSandbox(
-                sandbox_id, config.attempt, ready=True, ips=(address,), created_at=self.clock.now()
-            )
-            self.sandboxes[sandbox_id] = Sandbox(node, config, shown)
-            self.of_pod.setdefault(config.uid, {})[sandbox_id] = None
-            self.hint(config.uid)
+        if found is not None and found.shown.ready:
+            return sandbox_id
+        if found is not None:
+            self._forget_sandbox(sandbox_id)
+        sandbox_id = self._new_id(name)
+        address = f"10.{len(self.sandboxes) >> 8 & 255}.{len(self.sandboxes) & 255}.2"
+        shown = ObservedSandbox(
+            sandbox_id, config.attempt, ready=True, ips=(address,), created_at=self.clock.now()
+        )
+        made = self.sandboxes[sandbox_id] = Sandbox(node, config, shown)
+        self.of_pod.setdefault(config.uid, {})[sandbox_id] = made
+        self.hint(config.uid)
         return sandbox_id
 
     def add_container(self, sandbox_id: str, config: ContainerConfig) -> str:
-        """Make a container; one that runs under this name is found again, any other replaced."""
+        """Make a container, be its sandbox dead; the one that `holder` finds is adopted or replaced."""
         sandbox = self.sandboxes.get(sandbox_id)
-        if sandbox is None or not sandbox.shown.ready:
-            raise RuntimeFault("CreateContainerError", f"sandbox {sandbox_id} of {config.name} is not ready")
+        if sandbox is None:
+            raise RuntimeFault("CreateContainerError", f"there is no sandbox {sandbox_id}")
         if config.image not in self.images:
             raise RuntimeFault("CreateContainerError", f"image {config.image} is not there")
-        name = f"{sandbox_id}.{config.name}.{config.attempt}"
-        container_id, found = self._named(name)
-        if found is None or found.shown.phase is not ContainerPhase.RUNNING:
-            # As in a real engine, what takes the place of another under its name has an id of its own.
-            if found is not None:
-                del self.containers[container_id]
-            self.made[name] = self.made.get(name, 0) + 1
-            container_id = name if self.made[name] == 1 else f"{name}.{self.made[name]}"
-            shown = ObservedContainer(
-                id=container_id,
-                name=config.name,
-                attempt=config.attempt,
-                phase=ContainerPhase.CREATED,
-                sandbox_id=sandbox_id,
-                hash=config.hash,
-                image=config.image,
-                image_id=image_id(config.image),
-                created_at=self.clock.now(),
-            )
-            script = read_script((*config.command, *config.args))
-            container = Container(config, sandbox_id, script, shown, self.ending)
-            self.containers[container_id] = container
-            self.inside.setdefault(sandbox_id, {})[container_id] = container
-            self.hint(config.uid)
+        holder = self.holder(sandbox_id, config)
+        if holder is not None and adopted(holder, sandbox_id):
+            return holder.shown.id
+        if holder is not None:
+            self.lose(holder.shown.id)
+        container_id = self._new_id(_name(sandbox.node, config))
+        shown = ObservedContainer(
+            id=container_id,
+            name=config.name,
+            attempt=config.attempt,
+            phase=ContainerPhase.CREATED,
+            sandbox_id=sandbox_id,
+            hash=config.hash,
+            image=config.image,
+            image_id=image_id(config.image),
+            created_at=self.clock.now(),
+        )
+        script = read_script((*config.command, *config.args))
+        made = Container(sandbox.node, config, sandbox_id, script, shown, self.ending)
+        self.containers[container_id] = made
+        self.inside.setdefault(sandbox_id, {})[container_id] = made
+        self.of_pod.setdefault(config.uid, {})[container_id] = made
+        self.hint(config.uid)
         return container_id
 
-    def _named(self, name: str) -> tuple[str, Container | None]:
-        """The id under which a name was given last, and the container that has it."""
+    def holder(self, sandbox_id: str, config: ContainerConfig) -> Container | None:
+        """The container that has the name already (pod, container, attempt) which a new one is to get."""
+        return self.containers.get(self._last_id(_name(self.sandboxes[sandbox_id].node, config)))
+
+    def _last_id(self, name: str) -> str:
         made = self.made.get(name, 0)
-        container_id = name if made <= 1 else f"{name}.{made}"
-        return container_id, self.containers.get(container_id)
+        return name if made <= 1 else f"{name}.{made}"
+
+    def _new_id(self, name: str) -> str:
+        """As in a real engine, what takes the place of another under its name has an id of its own."""
+        self.made[name] = self.made.get(name, 0) + 1
+        return self._last_id(name)
 
     def start(self, container_id: str) -> None:
         """Start a created container; one that runs stays as it is."""
         container = self.containers.get(container_id)
         if container is None:
-            raise RuntimeFault("NotFound", f"there is no container {container_id}")
+            why = f"there is no container {container_id}"
+            raise RuntimeFault("RunContainerError", why, container_id=container_id)
         if container.shown.phase is ContainerPhase.EXITED:
             raise RuntimeFault("RunContainerError", "it has already run", container_id=container_id)
-        if container.shown.phase is ContainerPhase.RUNNING:
+        if container.runs:
             return
+        sandbox = self.sandboxes.get(container.sandbox_id)
+        if sandbox is None or not sandbox.shown.ready:
+            self._never_run(container, CANNOT_START, "cannot join the network of a sandbox that does not run")
+        if container.script.missing:
+            command = " ".join(container.config.command)
+            self._never_run(container, NOT_FOUND, f"command not found: {command}")
         now, script = self.clock.now(), container.script
         container.shown = _with(container.shown, phase=ContainerPhase.RUNNING, started_at=now)
-        if script.missing:
-            container.end_by(now, NOT_FOUND, "ContainerCannotRun")
-            self.finish(container)
-            why = f"command not found: {' '.join(container.config.command)}"
-            raise RuntimeFault("RunContainerError", why, container_id=container_id, exit_code=NOT_FOUND)
         if script.when:
             self.ending[container_id] = container
         elif script.seconds is not None:
             container.end_by(now + int(script.seconds * SECOND), script.code, script.reason)
         self.hint(container.config.uid)
 
+    def _never_run(self, container: Container, code: int, why: str) -> NoReturn:
+        """Its start fails, and it stays as one that has ended without having begun."""
+        made = container.shown.created_at
+        end = {"finished_at": made, "exit_code": code, "reason": CANNOT_RUN, "message": why}
+        container.shown = _with(container.shown, phase=ContainerPhase.EXITED, **end)
+        self.hint(container.config.uid)
+        raise RuntimeFault(
+            "RunContainerError", why, container_id=container.shown.id, exit_code=code, ended=CANNOT_RUN
+        )
+
     def signal(self, container_id: str, grace_seconds: float) -> None:
         """Begin to stop a running container: it ends as its script heeds SIGTERM, or when grace ends."""
         container = self.containers.get(container_id)
-        if container is None or container.shown.phase is not ContainerPhase.RUNNING:
+        if container is None or not container.runs:
             return
         now, heeds = self.clock.now(), container.script.term
         if heeds is not None and heeds < grace_seconds:
@@ -195,53 +189,58 @@ class SimulatedEngine:
     def stop_sandbox(self, sandbox_id: str) -> None:
         """Kill the sandbox's containers; it is ready no longer."""
         sandbox = self.sandboxes[sandbox_id]
-        for container_id in self._inside(sandbox_id):
+        for container_id in list(self.inside.get(sandbox_id, ())):
             self.signal(container_id, 0)
-        sandbox.shown = msgspec.structs.replace(sandbox.shown, ready=False, ips=())
+        sandbox.shown = _with(sandbox.shown, ready=False, ips=())
         self.settle()
         self.hint(sandbox.config.uid)
 
     def drop_sandbox(self, sandbox_id: str) -> None:
         """Remove a sandbox with all that is in it."""
         self.stop_sandbox(sandbox_id)
-        for container_id in self._inside(sandbox_id):
-            del self.containers[container_id]
-        self.inside.pop(sandbox_id, None)
+        for container_id in list(self.inside.get(sandbox_id, ())):
+            self.lose(container_id)
+        self.lose_sandbox(sandbox_id)
+
+    # ── what somebody else does: the sandbox's network stays while containers are in it ──
+
+    def kill_sandbox(self, sandbox_id: str) -> None:
+        """Its process dies; the containers in it go on."""
+        sandbox = self.sandboxes[sandbox_id]
+        sandbox.shown = _with(sandbox.shown, ready=False, ips=())
+        self.hint(sandbox.config.uid)
+
+    def lose_sandbox(self, sandbox_id: str) -> None:
+        """It is removed; the containers in it go on."""
+        self.hint(self._forget_sandbox(sandbox_id))
+
+    def lose(self, container_id: str) -> None:
+        """A container is removed, whether it runs or not."""
+        container = self.containers.pop(container_id, None)
+        if container is not None:
+            self.inside[container.sandbox_id].pop(container_id)
+            if not self.inside[container.sandbox_id]:
+                del self.inside[container.sandbox_id]
+            self._forget(container.config.uid, container_id)
+            self.hint(container.config.uid)
+
+    def _forget_sandbox(self, sandbox_id: str) -> PodUid:
         uid = self.sandboxes.pop(sandbox_id).config.uid
-        self.of_pod[uid].pop(sandbox_id)
+        self._forget(uid, sandbox_id)
+        return uid
+
+    def _forget(self, uid: PodUid, member: str) -> None:
+        self.of_pod[uid].pop(member)
         if not self.of_pod[uid]:
             del self.of_pod[uid]
-        self.hint(uid)
 
-    def drop_container(self, container_id: str) -> None:
-        """Remove a container, whether it runs or not."""
-        container = self.containers.pop(container_id)
-        self.inside[container.sandbox_id].pop(container_id, None)
-        self.hint(container.config.uid)
-
-    def _inside(self, sandbox_id: str) -> list[str]:
-        """The containers of a sandbox, in the order of their making."""
-        known = self.inside.get(sandbox_id, {}).items()
-        return [key for key, each in known if self.containers.get(key) is each]
+    # ── what a driver sees ──
 
     def pods(self, node: str, uid: PodUid | None) -> list[ObservedPod]:
         """What a node's driver sees."""
         uids = list(self.of_pod) if uid is None else [uid]
-        shown = ((self.sandboxes[each] for each in self.of_pod.get(one, ())) for one in uids)
-        found = ([each for each in boxes if each.node == node] for boxes in shown)
-        return [self._pod(sandboxes) for sandboxes in found if sandboxes]
-
-    def _pod(self, sandboxes: list[Sandbox]) -> ObservedPod:
-        config = sandboxes[0].config
-        ids = [key for each in sandboxes for key in self._inside(each.shown.id)]
-        containers = [self.containers[key].shown for key in ids]
-        return ObservedPod(
-            uid=config.uid,
-            namespace=config.namespace,
-            name=config.name,
-            sandboxes=tuple(sorted((each.shown for each in sandboxes), key=lambda box: -box.attempt)),
-            containers=tuple(sorted(containers, key=lambda each: (-each.attempt, each.name))),
-        )
+        members = ([m for m in self.of_pod.get(each, {}).values() if m.node == node] for each in uids)
+        return [shown_pod(found) for found in members if found]
 
     def finish(self, container: Container) -> None:
         """A container ends as it was to end."""
@@ -252,12 +251,17 @@ class SimulatedEngine:
             finished_at=container.ends_at,
             exit_code=code,
             reason=reason,
+            message=container.last_words(code),
         )
         self.hint(container.config.uid)
 
 
-def _with(shown: ObservedContainer, **changes: object) -> ObservedContainer:
+def _with(shown: _Shown, **changes: object) -> _Shown:
     return msgspec.structs.replace(shown, **changes)
+
+
+def _name(node: str, config: ContainerConfig) -> str:
+    return f"{node}.{config.uid}.{config.name}.{config.attempt}"
 
 
 def image_id(image: str) -> str:

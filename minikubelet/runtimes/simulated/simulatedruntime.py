@@ -26,12 +26,12 @@ from minikubelet.ports.runtimeport import (
 )
 from minikubelet.runtimes.simulated.simulatedengine import (
     SECOND,
-    Container,
     SimulatedEngine,
     image_id,
 )
 from minikubelet.runtimes.simulated.simulatedoptions import Draws, SimulationOptions
-from minikubelet.runtimes.simulated.simulatedscript import read_script
+from minikubelet.runtimes.simulated.simulatedpod import Container
+from minikubelet.runtimes.simulated.simulatedscript import KILLED, NOT_EXECUTABLE, read_script
 
 EVERYTHING = PodUid("")
 _FILES = 0.05
@@ -109,8 +109,6 @@ class SimulatedRuntime:
     async def start_container(self, container_id: str) -> None:
         """Start a created container."""
         async with self._call("start_container", container_id):
-            if self._container(container_id) is None:
-                raise RuntimeFault("NotFound", f"there is no container {container_id}")
             self.engine.start(container_id)
 
     async def stop_container(self, container_id: str, grace_seconds: float) -> None:
@@ -128,7 +126,7 @@ class SimulatedRuntime:
         """Kill and remove a container."""
         async with self._call("remove_container", container_id):
             if self._container(container_id) is not None:
-                self.engine.drop_container(container_id)
+                self.engine.lose(container_id)
 
     async def list_pods(self, uid: PodUid | None = None) -> Sequence[ObservedPod]:
         """What exists now."""
@@ -160,15 +158,21 @@ class SimulatedRuntime:
     async def exec_sync(
         self, container_id: str, command: Sequence[str], timeout_seconds: float
     ) -> ExecResult:
-        """Take as long as the command's script says, and give its exit code."""
+        """Take as long as the command's script says, unless the container ends before; its exit code."""
         async with self._call("exec_sync", container_id):
             container = self._container(container_id)
-            if container is None or container.shown.phase is not ContainerPhase.RUNNING:
-                raise RuntimeFault("NotRunning", f"{container_id} does not run")
+            if container is None or not container.runs:
+                raise RuntimeFault("ContainerNotRunning", f"{container_id} does not run")
             script = read_script(tuple(command))
-            seconds = script.seconds or 0.0
-            await self._clock.sleep(min(seconds, timeout_seconds))
-            if seconds > timeout_seconds:
+            if script.missing:
+                return ExecResult(NOT_EXECUTABLE, f"exec failed: no program {command[0]}".encode())
+            ends, deadline = self._in(script.seconds or 0), self._in(timeout_seconds)
+            while self._clock.now() < min(ends, deadline):
+                await self._until(min(ends, deadline, container.ends_at or deadline))
+                self.engine.settle()
+                if container.shown.phase is ContainerPhase.EXITED:
+                    return ExecResult(KILLED)
+            if ends > deadline:
                 raise RuntimeFault("DeadlineExceeded", f"{command[0]} did not end within {timeout_seconds} s")
             return ExecResult(script.code)
 
@@ -227,9 +231,12 @@ class SimulatedRuntime:
             reason = _REASONS.get(name, "RuntimeUnavailable")
             raise RuntimeFault(reason, f"simulated fault of {name}", unreachable=name not in _REASONS)
 
+    def _in(self, seconds: float) -> int:
+        return self._clock.now() + int(seconds * SECOND)
+
     def _container(self, container_id: str) -> Container | None:
         container = self.engine.containers.get(container_id)
-        return container if container and self._owns(container.sandbox_id) else None
+        return container if container and container.node == self._node else None
 
     def _owns(self, sandbox_id: str) -> bool:
         sandbox = self.engine.sandboxes.get(sandbox_id)

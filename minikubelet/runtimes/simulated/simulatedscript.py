@@ -8,14 +8,16 @@ from __future__ import annotations
 import msgspec
 
 KILLED = 137
+NOT_EXECUTABLE = 126
 
 
 class Script(msgspec.Struct, frozen=True):
     """What a simulated program does; `seconds` None: it runs until it is stopped.
 
     Words of a command, one after the other: `sleep S`, `exit N`, `oom`, `when PATH` (ends once the file
-    is there), `term S` (takes that long to heed SIGTERM), `ignore-term`, `missing` (cannot be started).
-    A command that begins otherwise runs until it is stopped.
+    is there), `term S` (takes that long to heed SIGTERM), `ignore-term`, `missing` (cannot be started),
+    `says TEXT` (its termination message), `logs TEXT` (its last line of log). A command that begins otherwise
+    runs until it is stopped.
     """
 
     seconds: float | None = None
@@ -24,6 +26,8 @@ class Script(msgspec.Struct, frozen=True):
     when: str = ""
     term: float | None = 0.0
     missing: bool = False
+    says: str = ""
+    logs: str = ""
 
 
 def read_script(command: tuple[str, ...]) -> Script:
@@ -46,6 +50,8 @@ def read_script(command: tuple[str, ...]) -> Script:
                 fields |= {"term": None}
             case ["missing", *words]:
                 fields |= {"missing": True}
+            case ["says" | "logs" as stream, text, *words]:
+                fields |= {stream: text}
             case _:
                 break
     return msgspec.convert(fields, Script)

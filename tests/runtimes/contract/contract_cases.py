@@ -173,6 +173,38 @@ async def a_cancelled_stop_leaves_a_driver_that_works(world: DriverWorld) -> Non
 
 
 @contract()
+async def nothing_runs_in_a_sandbox_that_was_stopped(world: DriverWorld) -> None:
+    """Whether it is refused when it is made or when it is started is the driver's affair."""
+    config = sandbox_of(world)
+    async with connected(world.driver()) as runtime:
+        sandbox_id = await runtime.run_pod_sandbox(config)
+        await runtime.stop_pod_sandbox(sandbox_id)
+        with pytest.raises(RuntimeFault) as caught:
+            await started(runtime, sandbox_id, container_of(world, config, world.sleeps()))
+        assert not caught.value.unreachable
+        assert caught.value.reason in {"CreateContainerError", "RunContainerError"}
+        pod = await pod_of(runtime, config.uid)
+        assert pod is not None
+        assert all(found.phase is not ContainerPhase.RUNNING for found in pod.containers)
+
+
+@contract()
+async def a_command_in_a_container_ends_with_it(world: DriverWorld) -> None:
+    """It would take an hour: that it returns is the proof."""
+    config = sandbox_of(world)
+    async with connected(world.driver()) as runtime:
+        sandbox_id = await runtime.run_pod_sandbox(config)
+        container_id = await started(runtime, sandbox_id, container_of(world, config, world.sleeps()))
+        command = asyncio.create_task(runtime.exec_sync(container_id, ("sleep", "3600"), 3600))
+        await asyncio.sleep(0.1)  # most likely it runs by now; if not, it finds nothing to run in
+        await runtime.stop_container(container_id, 0)
+        try:
+            assert (await command).exit_code != 0
+        except RuntimeFault as fault:
+            assert fault.reason == "ContainerNotRunning"  # noqa: PT017 - whether it began is a matter of time
+
+
+@contract()
 async def what_is_gone_can_be_stopped_and_removed(world: DriverWorld) -> None:
     async with connected(world.driver()) as runtime:
         config = sandbox_of(world)

@@ -29,7 +29,14 @@ def _trapped(container_id: str) -> bool:
     _, found = docker_probe.ask("GET", f"/containers/{container_id}/json")
     if found["State"]["Pid"] == 0 or not any("trap" in word for word in found["Config"]["Entrypoint"] or ()):
         return True
-    status = Path(f"/proc/{found['State']['Pid']}/status").read_text(encoding="utf-8")
+    process = Path(f"/proc/{found['State']['Pid']}")
+    try:
+        # Until it becomes the program, the process is the engine's own, which has handlers as well.
+        if b"trap" not in (process / "cmdline").read_bytes():
+            return False
+        status = (process / "status").read_text(encoding="utf-8")
+    except OSError:
+        return False  # it has just ended, as the engine will say
     masks = [line.split()[1] for line in status.splitlines() if line.startswith(("SigIgn:", "SigCgt:"))]
     return any(int(mask, 16) & _SIGTERM for mask in masks)
 
