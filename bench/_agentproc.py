@@ -34,6 +34,7 @@ podLogsDir: logs
 maxPods: {most}
 port: 0
 imageGCHighThresholdPercent: 100
+evictionHard: {{memory.available: 0%}}
 ---
 apiVersion: minikubelet.dev/v1alpha1
 kind: AgentConfiguration

@@ -48,6 +48,7 @@ apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 maxPods: 500
 imageGCHighThresholdPercent: 100
+evictionHard: {memory.available: 0%}
 """
 _PARTS = {
     "encode_event": "encode events",

@@ -30,6 +30,11 @@ class Health:
         self._reducer = reducer
         self._journal = journal
         self._runtime = runtime
+        self._reducer = reducer
+
+    def pressures(self) -> tuple[str, ...]:
+        """The conditions of what the node is short of."""
+        return self._reducer.node.pressure.conditions
 
     def runtime(self) -> str:
         """Name and version, as `docker://20.10.24`."""

@@ -139,7 +139,15 @@ def assemble(
     wired.inbox.put(with_room(plan, _started(plan, history.boot, runtime)))
     reports.follow_node(wired.inbox.put)
     view = AgentView(plan, reducer, health=health, intake=wired.intake, outbox=outbox)
-    measuring = Measuring(plan, runtime, vault.paths, reducer=reducer, put=wired.inbox.put)
+    measuring = Measuring(
+        plan,
+        runtime,
+        vault.paths,
+        reducer=reducer,
+        put=wired.inbox.put,
+        clock=clock,
+        reclaim=making.image_gc.reclaim,
+    )
     return Parts(wired=wired, making=making, measuring=measuring, shutdown=shutdown, view=view, health=health)
 
 

@@ -14,8 +14,9 @@ from minikubelet.core.events import AgentStarted
 from minikubelet.core.sysctls import dotted
 from minikubelet.model.podquantity import parse_quantity
 from minikubelet.model.settings import KubeletSettings
-from minikubelet.reporting.machinefacts import read_machine
+from minikubelet.reporting.machinefacts import Machine, read_machine
 from minikubelet.reporting.nodeobject import NodeSetup, allocatable, labels
+from minikubelet.wire.evictionsettings import eviction_rules, kept_free
 
 _RELEASE = re.compile(r"(\d+)\.(\d+)")
 _SAFE_SYSCTLS = (
@@ -35,15 +36,13 @@ _SAFE_SYSCTLS = (
 """Upstream's sysctl/safe_sysctls.go: the name, and the kernel release in which it became namespaced."""
 
 
-def reserved(kubelet: KubeletSettings) -> dict[str, str]:
-    """What is kept from pods, for the system and for the agent, in whole or thousandth units."""
-    names = dict.fromkeys((*kubelet.system_reserved, *kubelet.kube_reserved))
-    sums = {
-        name: sum(
-            parse_quantity(part.get(name, "0")) for part in (kubelet.system_reserved, kubelet.kube_reserved)
-        )
-        for name in names
-    }
+def reserved(kubelet: KubeletSettings, machine: Machine) -> dict[str, str]:
+    """What is kept from pods: for the system, the agent, and by the hard eviction thresholds."""
+    memory, disk = kept_free(kubelet, machine.memory, machine.disk)
+    free = {"memory": str(memory), "ephemeral-storage": str(disk)}
+    parts = (kubelet.system_reserved, kubelet.kube_reserved, free)
+    names = dict.fromkeys(name for part in parts for name in part)
+    sums = {name: sum(parse_quantity(part.get(name, "0")) for part in parts) for name in names}
     return {name: f"{round(amount * 1000)}m" for name, amount in sums.items()}
 
 
@@ -51,7 +50,7 @@ def with_room(plan: AgentPlan, started: AgentStarted) -> AgentStarted:
     """The start of a life, with what its machine has for pods and the labels that the node gives itself."""
     kubelet = plan.settings.kubelet
     machine = read_machine(plan.places.root)
-    room = allocatable(machine, reserved(kubelet))
+    room = allocatable(machine, reserved(kubelet, machine))
     own = labels(NodeSetup(name=plan.node_name), machine)
     return replace(
         started,
@@ -60,6 +59,7 @@ def with_room(plan: AgentPlan, started: AgentStarted) -> AgentStarted:
         allocatable_memory=room.memory,
         allocatable_storage=room.storage,
         labels=tuple(sorted(own.items())),
+        eviction=eviction_rules(kubelet),
         huge_pages=machine.huge_pages,
         sysctls=(*safe_sysctls(machine.kernel), *map(dotted, kubelet.allowed_unsafe_sysctls)),
     )

@@ -84,7 +84,7 @@ class PodMaking:
             where = runtime.info.images_at
             return disk_of(host_root / where.lstrip("/")) if where else None
 
-        self._image_gc = ImageGc(runtime, image_limits(kubelet), disk=disk, now=now)
+        self.image_gc = ImageGc(runtime, image_limits(kubelet), disk=disk, now=now)
         self._orphans = Orphans(reducer, vault)
 
     def tasks(self) -> list[Coroutine[object, object, None]]:
@@ -92,7 +92,7 @@ class PodMaking:
         tasks: list[Coroutine[object, object, None]] = [
             self._refresher.run(),
             self._rotation.run(),
-            self._image_gc.run(),
+            self.image_gc.run(),
             self._orphans.run(),
         ]
         if self._followed is not None:
@@ -113,7 +113,8 @@ def image_limits(kubelet: KubeletSettings) -> ImageGcLimits:
 def node_side(plan: AgentPlan, runtime: Runtime) -> NodeSide:
     """What of the node and its settings goes into requests."""
     kubelet = plan.settings.kubelet
-    room = allocatable(read_machine(plan.places.root), reserved(kubelet))
+    machine = read_machine(plan.places.root)
+    room = allocatable(machine, reserved(kubelet, machine))
     return NodeSide(
         name=plan.node_name,
         ips=plan.node_ips,

@@ -19,6 +19,7 @@ from minikubelet.nodeapi.nodeserver import DECLARED_FEATURES
 from minikubelet.ports.clockport import Clock
 from minikubelet.ports.outboxport import Outbox
 from minikubelet.reporting.eventrecorder import EventRecorder, EventType, about_node
+from minikubelet.reporting.machinefacts import read_machine
 from minikubelet.reporting.nodelease import NodeLease
 from minikubelet.reporting.nodeobject import NodeSetup
 from minikubelet.reporting.noderegistrar import NodeRegistrar
@@ -78,7 +79,7 @@ class Reports:
             name=self._plan.node_name,
             ip=self._plan.node_ips[0],
             max_pods=kubelet.max_pods,
-            reserved=reserved(kubelet),
+            reserved=reserved(kubelet, read_machine(self._plan.places.root)),
             port=port,
             declared_features=DECLARED_FEATURES,
         )
@@ -90,6 +91,7 @@ class Reports:
             runtime=health.runtime,
             problem=health.problem,
             journal=health.journal,
+            pressures=health.pressures,
             register=kubelet.register_node,
             check=kubelet.node_status_update_frequency,
             report=kubelet.node_status_report_frequency,

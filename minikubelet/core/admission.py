@@ -22,6 +22,7 @@ from minikubelet.core.draft import Draft
 from minikubelet.core.nodefacts import Demand, HostPort, NodeFacts, Refusal, Usage
 from minikubelet.core.nodematch import fits_labels, untolerated, wants_labels
 from minikubelet.core.preemption import is_critical
+from minikubelet.core.pressure import refused as pressed
 from minikubelet.core.shutdown import REJECTED
 from minikubelet.core.state import Generation, Moment, Slot, Stage
 from minikubelet.core.sysctls import forbidden_sysctl
@@ -48,7 +49,7 @@ def admit(slot: Slot, gen: Generation, pod: Pod, node: NodeFacts, draft: Draft) 
     lacks = tuple(_insufficient(demand, pod, node, used))
     room = _no_room(lacks[0]) if lacks else None
     preempts = Behaviour.PREEMPTION in node.behaviours and is_critical(gen)
-    refusal = _unfit(pod, node)
+    refusal = pressed(gen, node) or _unfit(pod, node)
     if refusal is None and not preempts:
         refusal = room
     if refusal is None:

@@ -12,6 +12,8 @@ from minikubelet.core.eventbase import Event
 from minikubelet.core.nodeevents import (
     AgentStarted,
     ManifestsJudged,
+    NodeEvent,
+    NodeMeasured,
     NodeSeen,
     NodeShutdownCancelled,
     NodeShuttingDown,
@@ -38,6 +40,7 @@ __all__ = [
     "MirrorGone",
     "MirrorSeen",
     "NodeEvent",
+    "NodeMeasured",
     "NodeSeen",
     "NodeShutdownCancelled",
     "NodeShuttingDown",
@@ -271,15 +274,6 @@ class TimerFired(Event, tag=True, frozen=True, kw_only=True):
     slot: SlotKey
 
 
-NodeEvent = (
-    AgentStarted
-    | NodeSeen
-    | SourceSynced
-    | RuntimeListed
-    | ManifestsJudged
-    | NodeShuttingDown
-    | NodeShutdownCancelled
-)
 SpecEvent = PodSet | PodWithdrawn
 MirrorEvent = MirrorSeen | MirrorGone
 PodResult = (

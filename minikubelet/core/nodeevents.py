@@ -9,6 +9,7 @@ from __future__ import annotations
 from minikubelet.core.behaviours import Behaviours
 from minikubelet.core.eventbase import Event
 from minikubelet.core.nodefacts import Pairs, Taint
+from minikubelet.core.signals import EvictionRules, Observation, PodUse
 from minikubelet.model.ids import PodUid, Source
 
 
@@ -19,7 +20,7 @@ class AgentStarted(Event, tag=True, frozen=True, kw_only=True):
     take is in pods, thousandths of a core and bytes, 0 where not known; `labels` are those it gives itself.
     `huge_pages` are the sizes that the kernel has (`hugepages-2Mi`), of which pods are given none; `sysctls`
     those that pods may set, patterns ending in `*` among them. Where either is empty, nobody looked.
-    `behaviours` are those that this life is decided by.
+    `behaviours` are those that this life is decided by, `eviction` says of what it may run short.
     """
 
     node: str
@@ -37,6 +38,7 @@ class AgentStarted(Event, tag=True, frozen=True, kw_only=True):
     huge_pages: tuple[str, ...] = ()
     sysctls: tuple[str, ...] = ()
     behaviours: Behaviours = ()
+    eviction: EvictionRules = EvictionRules()
 
 
 class NodeSeen(Event, tag=True, frozen=True, kw_only=True):
@@ -85,3 +87,26 @@ class NodeShuttingDown(Event, tag=True, frozen=True, kw_only=True):
 
 class NodeShutdownCancelled(Event, tag=True, frozen=True, kw_only=True):
     """The machine stays up after all."""
+
+
+class NodeMeasured(Event, tag=True, frozen=True, kw_only=True):
+    """The node is short of something, or was: how much there is, and what the pods use that it may end.
+
+    `split`: images and what containers write are on another file system than logs and volumes.
+    """
+
+    signals: tuple[Observation, ...]
+    pods: tuple[PodUse, ...] = ()
+    split: bool = False
+
+
+NodeEvent = (
+    AgentStarted
+    | NodeSeen
+    | SourceSynced
+    | RuntimeListed
+    | ManifestsJudged
+    | NodeShuttingDown
+    | NodeShutdownCancelled
+    | NodeMeasured
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from minikubelet.core.behaviours import Behaviours
+from minikubelet.core.signals import EvictionRules, Pressure
 from minikubelet.model.ids import SlotKey, Source
 
 Pairs = tuple[tuple[str, str], ...]
@@ -123,6 +124,8 @@ class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     crowded: tuple[SlotKey, ...] = ()
     going_down: bool = False
     """whether the machine is being shut down"""
+    eviction: EvictionRules = EvictionRules()
+    pressure: Pressure = Pressure()
     behaviours: Behaviours = ()
 
     @property

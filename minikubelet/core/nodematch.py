@@ -69,10 +69,11 @@ def _holds(wanted: NodeSelectorRequirement, found: Mapping[str, str]) -> bool:
 def untolerated(pod: Pod, taints: tuple[Taint, ...]) -> Taint | None:
     """The first NoExecute taint that the pod does not tolerate; a kubelet leaves others to the scheduler."""
     serious = (taint for taint in taints if taint.effect == TaintEffect.NO_EXECUTE)
-    return next((t for t in serious if not any(_tolerates(o, t) for o in pod.spec.tolerations)), None)
+    return next((t for t in serious if not any(tolerates(o, t) for o in pod.spec.tolerations)), None)
 
 
-def _tolerates(toleration: Toleration, taint: Taint) -> bool:
+def tolerates(toleration: Toleration, taint: Taint) -> bool:
+    """Whether a toleration bears a taint."""
     if toleration.effect not in ("", taint.effect) or toleration.key not in ("", taint.key):
         return False
     if toleration.operator == "Exists":

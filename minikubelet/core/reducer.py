@@ -12,11 +12,12 @@ from msgspec.structs import replace
 from minikubelet.core.admission import refuse, taken_by
 from minikubelet.core.behaviours import Behaviour
 from minikubelet.core.commands import Decision, Reason
-from minikubelet.core.events import AnyEvent, ManifestsJudged, NodeEvent, SlotEvent
+from minikubelet.core.events import AnyEvent, ManifestsJudged, NodeEvent, NodeMeasured, SlotEvent
 from minikubelet.core.eviction import PREEMPTED, evict
 from minikubelet.core.nodefacts import NodeFacts
 from minikubelet.core.plan import plan
 from minikubelet.core.preemption import no_victims, victims, waits_for_room
+from minikubelet.core.pressure import choose, leaves_soon
 from minikubelet.core.state import Generation, Moment, Slot
 from minikubelet.core.step import step, step_node, step_slot_for_node
 from minikubelet.model.ids import SlotKey
@@ -51,7 +52,9 @@ class Reducer:
         return Snapshot(self.seq, self.node, slots)
 
     def _node(self, event: NodeEvent, now: Moment) -> list[Decision]:
-        before, self.node = self.node, step_node(self.node, event)
+        before, self.node = self.node, step_node(self.node, event, now)
+        if isinstance(event, NodeMeasured):
+            return self._relieve(event, now)
         decisions: list[Decision] = []
         if isinstance(event, ManifestsJudged) and _as_sound_as(before, self.node):
             return decisions
@@ -66,6 +69,19 @@ class Reducer:
         slot, decisions = step(slot, event, self.node, now)
         self._keep(slot)
         return decisions
+
+    def _relieve(self, event: NodeMeasured, now: Moment) -> list[Decision]:
+        """End one pod where the node is short of something, unless one that was ended has yet to go."""
+        gens = [gen for key in sorted(self.slots) for gen in self.slots[key].generations]
+        if not self.node.listed or any(leaves_soon(gen, now) for gen in gens):
+            return []
+        chosen = choose(self.node, event, gens)
+        if chosen is None:
+            return []
+        gen = chosen.gen
+        ended = evict(gen, Reason.POD_EVICTED, chosen.verdict, now, chosen.grace)
+        self._keep(self.slots[gen.slot].put(ended))
+        return self._plan(gen.slot, now)
 
     def _make_room(self, now: Moment) -> list[Decision]:
         """Let critical pods without room have it: others end for them, or have ended since."""

@@ -17,6 +17,7 @@ from minikubelet.core.events import (
     AgentStarted,
     ManifestsJudged,
     NodeEvent,
+    NodeMeasured,
     NodeSeen,
     NodeShutdownCancelled,
     NodeShuttingDown,
@@ -28,6 +29,7 @@ from minikubelet.core.events import (
 from minikubelet.core.merge import comes_back
 from minikubelet.core.nodefacts import NodeFacts
 from minikubelet.core.plan import no_moment_came, plan
+from minikubelet.core.pressure import measured
 from minikubelet.core.shutdown import after_shutdown, end_for_shutdown, to_come_back
 from minikubelet.core.state import Generation, Moment, Slot, Stage
 from minikubelet.model.ids import Source
@@ -60,7 +62,7 @@ def _nothing_new(before: Slot, after: Slot, now: Moment) -> bool:
     return same and no_moment_came(before, after, now)
 
 
-def step_node(node: NodeFacts, event: NodeEvent) -> NodeFacts:
+def step_node(node: NodeFacts, event: NodeEvent, now: Moment) -> NodeFacts:
     """Take an event of the node in; each slot then goes through `step_slot_for_node`."""
     match event:
         case AgentStarted():
@@ -83,6 +85,7 @@ def step_node(node: NodeFacts, event: NodeEvent) -> NodeFacts:
                 crowded=node.crowded,
                 used=node.used,
                 behaviours=event.behaviours,
+                eviction=event.eviction,
             )
         case NodeSeen():
             return replace(node, labels=event.labels, taints=event.taints)
@@ -96,6 +99,8 @@ def step_node(node: NodeFacts, event: NodeEvent) -> NodeFacts:
             return replace(node, going_down=True)
         case NodeShutdownCancelled():
             return replace(node, going_down=False)
+        case NodeMeasured():
+            return replace(node, pressure=measured(node, event.signals, now.at))
         case _ as never:
             assert_never(never)
 

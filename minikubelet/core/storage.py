@@ -42,14 +42,14 @@ def exceeded(pod: Pod, volumes: Amounts, containers: Amounts, total: int) -> str
     used = dict(containers)
     for container in pod.spec.containers:
         text, name = _limit(container), container.name
-        if 0 < _bytes(text) < used.get(name, 0):
+        if 0 < bytes_of(text) < used.get(name, 0):
             return f'Container {name} exceeded its local ephemeral storage limit "{canonical(text)}". '
     return None
 
 
 def _size_limit(volume: Volume) -> str:
     source = volume.empty_dir
-    if source is None or source.medium or _bytes(source.size_limit) <= 0:
+    if source is None or source.medium or bytes_of(source.size_limit) <= 0:
         return ""
     return source.size_limit
 
@@ -59,8 +59,8 @@ def _limit(container: Container) -> str:
     return limits.get(_STORAGE, "")
 
 
-def _bytes(quantity: str) -> int:
-    """0 for none, and for one that cannot be read: its refusal is not this function's."""
+def bytes_of(quantity: str) -> int:
+    """Of a quantity; 0 for none, and for one that cannot be read: its refusal is not this function's."""
     try:
         return whole(quantity) if quantity and parse_quantity(quantity) > 0 else 0
     except ValueError:
@@ -71,8 +71,8 @@ def _pod_limit(pod: Pod) -> int:
     """What limits all containers together: those that run at once, or the init container that may most."""
     sidecars, peak = 0, 0
     for container in pod.spec.init_containers:
-        own = _bytes(_limit(container))
+        own = bytes_of(_limit(container))
         if container.restart_policy == "Always":
             sidecars, own = sidecars + own, 0
         peak = max(peak, sidecars + own)
-    return max(peak, sidecars + sum(_bytes(_limit(c)) for c in pod.spec.containers))
+    return max(peak, sidecars + sum(bytes_of(_limit(c)) for c in pod.spec.containers))

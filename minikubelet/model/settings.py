@@ -132,6 +132,13 @@ class KubeletSettings(ApiStruct, frozen=True, kw_only=True):
     image_maximum_gc_age: Duration = msgspec.field(default=0.0, name="imageMaximumGCAge")
     system_reserved: dict[str, Quantity] = msgspec.field(default_factory=dict)
     kube_reserved: dict[str, Quantity] = msgspec.field(default_factory=dict)
+    eviction_hard: dict[str, str] | None = None
+    eviction_soft: dict[str, str] = msgspec.field(default_factory=dict)
+    eviction_soft_grace_period: dict[str, str] = msgspec.field(default_factory=dict)
+    eviction_minimum_reclaim: dict[str, str] = msgspec.field(default_factory=dict)
+    eviction_pressure_transition_period: Duration = 300.0
+    eviction_max_pod_grace_period: int = 0
+    merge_default_eviction_settings: bool = False
     register_node: bool = True
     node_status_update_frequency: Duration = 10.0
     node_status_report_frequency: Duration = 300.0

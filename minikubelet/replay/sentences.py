@@ -61,6 +61,8 @@ def _of_node(event: e.NodeEvent) -> str:
             return f"the runtime was listed in full ({event.pods} pods)"
         case e.ManifestsJudged():
             return _judged(event)
+        case e.NodeMeasured():
+            return _measured(event)
         case e.NodeShuttingDown():
             whose = "every pod" if event.below is None else f"pods of a priority below {event.below}"
             return f"the machine is going down: {whose} must end within {event.grace}s"
@@ -119,6 +121,11 @@ def of_origin(origin: str) -> str:
 
 def _from(origin: str) -> str:
     return f" ({of_origin(origin)})" if origin else ""
+
+
+def _measured(event: e.NodeMeasured) -> str:
+    told = (f"{each.signal.value} {each.available} of {each.capacity}" for each in event.signals)
+    return f"the node was measured: {', '.join(told)}"
 
 
 def _judged(event: e.ManifestsJudged) -> str:

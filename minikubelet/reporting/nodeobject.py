@@ -7,7 +7,7 @@ taints, podCIDR and conditions of others alone (upstream: pkg/kubelet/nodestatus
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import msgspec
 
@@ -19,12 +19,6 @@ from minikubelet.reporting.machinefacts import Machine
 
 KUBELET_VERSION = f"v1.36.0+minikubelet.{minikubelet.__version__}"
 """The upstream version whose behaviour this follows; after the plus sign, which orders nothing, its own."""
-
-MEMORY_NEEDED = 100 * 1024 * 1024
-DISK_NEEDED = 0.10
-INODES_NEEDED = 0.05
-TASKS_NEEDED = 0.05
-"""Below these there is pressure: upstream's evictionHard defaults, and for tasks a share of pid_max."""
 
 
 class NodeSetup(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,19 +58,15 @@ class Condition(msgspec.Struct, frozen=True):
         return "True" if self.holds else "False"
 
 
-def conditions(machine: Machine, *, runtime: str, problem: str, journal: str) -> tuple[Condition, ...]:
+def conditions(
+    pressures: Container[str], *, runtime: str, problem: str, journal: str
+) -> tuple[Condition, ...]:
     """The node's conditions. `problem` empty: ready; `journal` empty: what happens is on the disk."""
-    short_disk = (
-        machine.disk_available < DISK_NEEDED * machine.disk
-        or machine.inodes_free < INODES_NEEDED * machine.inodes
-    )
-    short_memory = machine.memory > 0 and machine.memory_available < MEMORY_NEEDED
-    short_tasks = machine.tasks > (1 - TASKS_NEEDED) * machine.tasks_max > 0
     ready = f"minikubelet is posting ready status, pods run on {runtime or 'its runtime'}"
     return (
-        _pressure("MemoryPressure", "Memory", short=short_memory, what="memory"),
-        _pressure("DiskPressure", "Disk", short=short_disk, what="disk"),
-        _pressure("PIDPressure", "PID", short=short_tasks, what="PID"),
+        _pressure("MemoryPressure", "Memory", short="MemoryPressure" in pressures, what="memory"),
+        _pressure("DiskPressure", "Disk", short="DiskPressure" in pressures, what="disk"),
+        _pressure("PIDPressure", "PID", short="PIDPressure" in pressures, what="PID"),
         Condition(
             "JournalDegraded",
             bool(journal),

@@ -25,15 +25,14 @@ from minikubelet.reporting.nodeobject import Condition, NodeSetup
 log = structlog.get_logger(__name__)
 
 BACKOFF = BackoffPolicy(first_seconds=0.2, factor=2.0, most_seconds=7.0, jitter=0.5)
-PRESSURE_HOLD = 300 * 1_000_000
-"""µs that a pressure is told after it was seen last, so that it does not flap (upstream's default)."""
 
 
 class NodeRegistrar:
     """Registers `setup.name` and keeps its status.
 
     `state_dir` lies on the disk that is told of; `runtime` answers `docker://20.10.24`, `problem` why the
-    node is not ready, `journal` why the journal is degraded, both empty when all is well. `now` is in µs
+    node is not ready, `journal` why the journal is degraded, both empty when all is well; `pressures` are the
+    conditions of what the node is short of. `now` is in µs
     since the epoch, `check` and `report` are seconds between looks and between reports without a change.
     Without `register`, a Node is told of only if somebody made it.
     """
@@ -48,6 +47,7 @@ class NodeRegistrar:
         runtime: Callable[[], str],
         problem: Callable[[], str],
         journal: Callable[[], str],
+        pressures: Callable[[], tuple[str, ...]],
         register: bool = True,
         check: float = 10.0,
         report: float = 300.0,
@@ -62,6 +62,7 @@ class NodeRegistrar:
         self._runtime = runtime
         self._problem = problem
         self._journal = journal
+        self._pressures = pressures
         self._register = register
         self._check = check
         self._report = report * 1_000_000
@@ -71,7 +72,6 @@ class NodeRegistrar:
         self._told: tuple[JsonObject, tuple[Condition, ...]] | None = None
         self._told_at = 0
         self._stored: JsonObject | None = None
-        self._pressed: dict[str, int] = {}
         self._said = ""
 
     @property
@@ -103,10 +103,8 @@ class NodeRegistrar:
         """Look once at the machine and tell what has to be told; raises ApiError and ApiUnreachable."""
         machine = await anyio.to_thread.run_sync(self._read, self._state_dir, abandon_on_cancel=True)
         status = nodeobject.fixed_status(self._setup, machine, self._runtime())
-        wanted = self._hold(
-            nodeobject.conditions(
-                machine, runtime=self._runtime(), problem=self._problem(), journal=self._journal()
-            )
+        wanted = nodeobject.conditions(
+            self._pressures(), runtime=self._runtime(), problem=self._problem(), journal=self._journal()
         )
         if self._stored is not None:
             await self._look_back()
@@ -181,25 +179,6 @@ class NodeRegistrar:
             raise
         self._told = (status, wanted)
         self._told_at = self._now()
-
-    def _hold(self, wanted: tuple[Condition, ...]) -> tuple[Condition, ...]:
-        """Pressures that were seen a short while ago are still told."""
-        now = self._now()
-        before = {condition.type: condition for condition in (self._told[1] if self._told else ())}
-        held: list[Condition] = []
-        for condition in wanted:
-            if not condition.type.endswith("Pressure"):
-                held.append(condition)
-                continue
-            if condition.holds:
-                self._pressed[condition.type] = now
-            seen = self._pressed.get(condition.type)
-            old = before.get(condition.type)
-            if seen is not None and now - seen < PRESSURE_HOLD and old is not None and old.holds:
-                held.append(old)
-            else:
-                held.append(condition)
-        return tuple(held)
 
     async def _later(self, problem: str, at_least: float) -> None:
         if not self._said:

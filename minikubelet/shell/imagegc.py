@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -81,6 +82,17 @@ class ImageGc:
             except RuntimeFault as fault:
                 _log.debug("images are not collected now", error=fault.message)
             await asyncio.sleep(EVERY)
+
+    async def reclaim(self) -> None:
+        """Remove every image not in use, since the disk is short; nothing where collecting is off."""
+        if self._limits.high >= _ALL:
+            return
+        now = self._now()
+        try:
+            await self._look(now)
+            await self._free(sys.maxsize, now)
+        except RuntimeFault as fault:
+            _log.debug("images are not collected now", error=fault.message)
 
     async def once(self) -> None:
         """Look, and collect what has to go; raises RuntimeFault where the engine does not tell."""

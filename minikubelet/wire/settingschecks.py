@@ -14,6 +14,7 @@ from minikubelet.core.sysctls import dotted, namespace_of
 from minikubelet.model.podquantity import parse_quantity
 from minikubelet.model.settings import AgentSettings, AuthorizationMode, KubeletSettings, LogFormat
 from minikubelet.wire import check_names as names
+from minikubelet.wire.evictionsettings import check_eviction
 from minikubelet.wire.fieldpaths import Findings
 
 _AT_LEAST: dict[str, float] = {
@@ -22,7 +23,8 @@ _AT_LEAST: dict[str, float] = {
     "maxParallelImagePulls": 1,
     "nodeStatusUpdateFrequency": 0, "nodeStatusReportFrequency": 0, "nodeLeaseDurationSeconds": 0,
     "imageGCHighThresholdPercent": 0, "imageGCLowThresholdPercent": 0, "imageMinimumGCAge": 0,
-    "imageMaximumGCAge": 0, "shutdownGracePeriod": 0, "shutdownGracePeriodCriticalPods": 0,
+    "imageMaximumGCAge": 0, "evictionPressureTransitionPeriod": 0, "evictionMaxPodGracePeriod": 0,
+    "shutdownGracePeriod": 0, "shutdownGracePeriodCriticalPods": 0,
     "streamingConnectionIdleTimeout": 0,
 }  # fmt: skip
 
@@ -40,6 +42,7 @@ def check_kubelet(settings: KubeletSettings, findings: Findings) -> None:
     for number, name in enumerate(settings.allowed_unsafe_sysctls):
         if not namespace_of(dotted(name).removesuffix("*")):
             findings.invalid(("allowedUnsafeSysctls", number), name, "is not known to be namespaced")
+    check_eviction(settings, findings)
     _check_logging(settings, findings)
     _check_node_api(settings, findings)
     _check_room(settings, findings)

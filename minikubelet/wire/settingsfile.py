@@ -32,6 +32,7 @@ _ZERO_IS_UNSET = (
     "file_check_frequency", "sync_frequency", "max_pods", "pod_logs_dir", "container_log_max_size",
     "runtime_request_timeout", "node_status_update_frequency", "node_status_report_frequency",
     "node_lease_duration_seconds", "address", "port", "image_minimum_gc_age",
+    "eviction_pressure_transition_period",
     "streaming_connection_idle_timeout",
 )  # fmt: skip
 _PATHS = ("static_pod_path", "pod_logs_dir", "resolv_conf", "tls_cert_file", "tls_private_key_file")

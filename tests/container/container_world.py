@@ -31,6 +31,7 @@ apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 staticPodPath: {manifests}
 fileCheckFrequency: 1s
+evictionHard: {{memory.available: 0%}}
 ---
 apiVersion: minikubelet.dev/v1alpha1
 kind: AgentConfiguration

@@ -29,6 +29,7 @@ kind: KubeletConfiguration
 staticPodPath: m
 podLogsDir: logs
 fileCheckFrequency: 1s
+evictionHard: {memory.available: 0%}
 ---
 apiVersion: minikubelet.dev/v1alpha1
 kind: AgentConfiguration

@@ -54,3 +54,35 @@ def test_pods_that_outgrow_their_limits_are_evicted_and_others_go_on(make_agent:
     assert "Evicted" in agent.kubectl("get", "events")
     assert agent.terminate() == 0
     agent.verified()
+
+
+def test_a_node_short_of_memory_says_so_and_ends_pods_that_are_not_critical(
+    process_agent: AgentProcess,
+) -> None:
+    agent = process_agent
+    config = agent.base / "kubelet.yaml"
+    off, short = "{memory.available: 0%}", "{memory.available: 99.9%}"
+    config.write_text(config.read_text("utf-8").replace(off, short), "utf-8")
+    agent.write("host.json", pod("host"))
+    agent.start()
+    agent.running("host")
+
+    def pressure() -> bool:
+        node = agent.get("node", agent.node) or {"status": {}}
+        held = {c["type"]: c["status"] for c in node["status"].get("conditions", [])}
+        return held.get("MemoryPressure") == "True"
+
+    agent.until(pressure, "MemoryPressure")
+    _create(agent, "besteffort", "true", {})
+    assert _failed(agent, "besteffort") == (
+        "Evicted", "Pod was rejected: The node had condition: [MemoryPressure]. "
+    )  # fmt: skip
+    _create(agent, "burstable", "true", {}, resources={"requests": {"memory": "1Ki"}})
+    reason, message = _failed(agent, "burstable")
+    assert reason == "Evicted"
+    assert message.startswith("The node was low on resource: memory. Threshold quantity: ")
+    assert "Container main was using " in message
+    assert "the node was measured: memory.available " in agent.command("why", "burstable", "kill").stdout
+    agent.running("host")
+    assert agent.terminate() == 0
+    agent.verified()

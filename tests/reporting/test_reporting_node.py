@@ -42,6 +42,7 @@ class NodeWorld:
         self.machine = SOUND
         self.problem = ""
         self.journal = ""
+        self.pressures: tuple[str, ...] = ()
         self.registrar = NodeRegistrar(
             self.api,
             NodeSetup(name="node-1", port=10250),
@@ -50,6 +51,7 @@ class NodeWorld:
             runtime=lambda: "docker://20.10.24",
             problem=lambda: self.problem,
             journal=lambda: self.journal,
+            pressures=lambda: self.pressures,
             read=lambda _: self.machine,
             backoff=FAST,
             **options,
@@ -164,23 +166,19 @@ def test_a_heartbeat_moves_with_each_report_and_a_transition_only_with_a_change(
     assert world.condition("Ready")["lastTransitionTime"] == first["lastTransitionTime"]
 
 
-def test_pressure_is_told_at_once_and_taken_back_slowly() -> None:
+def test_what_the_node_is_short_of_is_told_and_taken_back() -> None:
     world = NodeWorld()
-    world.look()
-    world.machine = Machine(
-        memory=8 * GIB, memory_available=1, disk=100, disk_available=9, tasks=960, tasks_max=1000
-    )
-    world.look()
     kinds = ("MemoryPressure", "DiskPressure", "PIDPressure")
+    world.pressures = kinds
+    world.look()
     assert [world.condition(kind)["status"] for kind in kinds] == ["True", "True", "True"]
     assert world.condition("MemoryPressure")["reason"] == "KubeletHasInsufficientMemory"
-    world.machine = SOUND
-    world.now += 299_000_000
+    world.pressures = ("DiskPressure",)
     world.look()
-    assert [world.condition(kind)["status"] for kind in kinds] == ["True", "True", "True"]
-    world.now += 2_000_000
+    assert [world.condition(kind)["status"] for kind in kinds] == ["False", "True", "False"]
+    world.pressures = ()
     world.look()
-    assert [world.condition(kind)["status"] for kind in kinds] == ["False", "False", "False"]
+    assert world.condition("DiskPressure")["reason"] == "KubeletHasNoDiskPressure"
 
 
 def test_a_deleted_node_is_registered_again_and_outages_are_waited_out() -> None:

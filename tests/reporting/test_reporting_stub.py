@@ -63,6 +63,7 @@ class Agent:
             runtime=lambda: "docker://20.10",
             problem=str,
             journal=str,
+            pressures=tuple,
             backoff=FAST,
         )
         self.outbox = ApiOutbox(

@@ -132,8 +132,8 @@ def what_looks_as_before_is_not_told(patch: Patch) -> None:
 def decided_before_the_runtime_was_listed(patch: Patch) -> None:
     step_node = step.step_node
 
-    def hasty(node: Any, event: Any) -> Any:
-        made = step_node(node, event)
+    def hasty(node: Any, event: Any, now: Any) -> Any:
+        made = step_node(node, event, now)
         return replace(made, listed=True) if isinstance(event, AgentStarted) else made
 
     def forgetful(gen: Generation) -> Generation:

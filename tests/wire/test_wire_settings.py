@@ -85,10 +85,10 @@ def test_relative_paths_are_taken_from_the_files_directory() -> None:
 
 def test_known_fields_without_effect_are_warned_of_by_name() -> None:
     """Whatever their value: a kubelet's file is accepted as it is."""
-    reading = read(f"{KUBELET}evictionHard: {{memory.available: 5%}}\ntracing: {{endpoint: x}}\n")
+    reading = read(f"{KUBELET}memorySwap: {{swapBehavior: x}}\ntracing: {{endpoint: x}}\n")
     assert reading.settings == Settings()
     assert reading.warnings == (
-        "line 3: evictionHard is known but has no effect yet",
+        "line 3: memorySwap is known but has no effect yet",
         "line 4: tracing is known but has no effect yet",
     )
 
