@@ -18,6 +18,8 @@ class Proxy:
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
+        self._flows = threading.Event()
+        self._flows.set()
 
     def open(self) -> None:
         """Let clients in."""
@@ -33,6 +35,7 @@ class Proxy:
         if listener is None:
             return
         self.path.unlink()
+        self.flow()
         _cut(listener)
         with self._lock:
             cut, self._open = self._open, []
@@ -41,6 +44,14 @@ class Proxy:
         for thread in self._threads:
             thread.join()
         self._threads.clear()
+
+    def hang(self) -> None:
+        """Keep every connection, and pass nothing on: an engine that takes calls and does not answer."""
+        self._flows.clear()
+
+    def flow(self) -> None:
+        """Pass on what was held back, and all that comes."""
+        self._flows.set()
 
     def _begin(self, work: object, *arguments: socket.socket) -> None:
         assert callable(work)
@@ -60,16 +71,16 @@ class Proxy:
                         _cut(engine)
                         return
                     self._open += [client, engine]
-                self._begin(_pass_on, client, engine)
-                self._begin(_pass_on, engine, client)
+                self._begin(self._pass_on, client, engine)
+                self._begin(self._pass_on, engine, client)
 
-
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                self._flows.wait()
+                target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
 
 
 def _cut(each: socket.socket) -> None:

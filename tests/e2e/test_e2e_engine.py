@@ -64,6 +64,30 @@ def test_containers_outlive_an_engine_that_does_not_answer_for_a_while(
     agent.verified()
 
 
+def test_an_engine_that_hangs_in_the_middle_of_starts_and_ends_loses_nothing(
+    make_agent: MakeAgent, proxy: Proxy
+) -> None:
+    """It has taken calls and does not answer; when it does, each is done once, and what ran runs on."""
+    proxy.open()
+    agent = make_agent("docker", endpoint=f"docker://{proxy.path}")
+    agent.write("web.yaml", pod("web"))
+    agent.write("leaves.yaml", pod("leaves"))
+    before = agent.start().running("web", "leaves")
+    proxy.hang()
+    agent.write("later.yaml", pod("later"))
+    (agent.manifests / "leaves.yaml").unlink()
+    agent.until(lambda: agent.phase(agent.name("later")) == "Pending", "the new pod to wait for the engine")
+    proxy.flow()
+    agent.gone(agent.name("leaves"))
+    after = agent.running("web", "later")
+    name = f"{agent.name('web')}/main"
+    assert after[name] == before[name]
+    found = docker_probe.containers(f"minikubelet.dev/node={agent.node}")
+    assert len([c for c in found if c["State"] == "running"]) == len(found) == 4
+    assert agent.terminate() == 0
+    agent.verified()
+
+
 def test_an_agent_that_starts_without_its_engine_adopts_its_pods_later(
     make_agent: MakeAgent, proxy: Proxy
 ) -> None:
