@@ -18,7 +18,7 @@ from minikubelet.ports.journalport import Journal, OpenedJournal, Record, Record
 
 IDENTITY = Identity("node", "boot", "1.0", "schema", {"maxPods": 110})
 HERE = Path("/journal")
-EAGER = Patience(flush_after=0.01, retry_first=0.01, retry_most=0.05)
+EAGER = Patience(flush_after=0.01, retry_first=0.01, retry_most=0.05, hang_after=300)
 
 
 def record(seq: int, text: str = "") -> Record:

@@ -11,7 +11,7 @@ from minikubelet.journal.writing import Patience
 from minikubelet.ports.journalport import Journal
 from tests.journal.journal_world import FailingDisk, GatedDisk, numbered, open_disk, record
 
-LAZY = Patience(flush_after=60)
+LAZY = Patience(flush_after=60, hang_after=300)
 
 
 async def produce(journal: Journal) -> int:

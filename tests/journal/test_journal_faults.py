@@ -13,7 +13,7 @@ from minikubelet.journal.writing import Patience
 from minikubelet.ports.journalport import Journal, JournalHealth, Retention
 from tests.journal.journal_world import EAGER, FailingDisk, numbered, open_disk, write_records
 
-LAZY = Patience(flush_after=60, retry_first=60, retry_most=60)
+LAZY = Patience(flush_after=60, retry_first=60, retry_most=60, hang_after=300)
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -18,7 +18,7 @@ from tests.journal.journal_world import GatedDisk, numbered, open_disk, write_re
 from tests.journal.test_journal_faults import on_disk, until
 
 IMPATIENT = Patience(flush_after=60, retry_first=0.02, retry_most=0.05, hang_after=0.1, look_every=0.02)
-PATIENT = Patience(flush_after=60, retry_first=0.02, retry_most=0.05, look_every=0.02)
+PATIENT = Patience(flush_after=60, retry_first=0.02, retry_most=0.05, hang_after=300, look_every=0.02)
 
 
 def segments(directory: Path) -> list[Path]:
