@@ -170,6 +170,12 @@ class AgentRun:
                 continue
 
 
+def running(agent: AgentRun) -> int:
+    """How many of its pods it shows as Running; asking costs it some time for each."""
+    items = (agent.ask("/pods") or {}).get("items", ())
+    return sum(pod.get("status", {}).get("phase") == "Running" for pod in items)
+
+
 def usage(pid: int) -> Usage:
     """What a process used so far, without its children."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()

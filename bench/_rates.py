@@ -20,6 +20,7 @@ from bench._stages import Journey, follow
 WEIGHTS = {"create": 15, "edit": 40, "touch": 10, "rename": 10, "break": 6, "mend": 6, "delete": 13}
 _BROKEN = '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name":'
 _TOLD_EVERY = 15.0
+_QUIET = 1.0
 
 
 class Mix:
@@ -105,9 +106,10 @@ def sustain(pods: int, rate: float, seconds: float, seed: int, latency_ms: float
         before, size = agent.usage(), agent.journal_bytes()
         writes, began = version_of(agent.root / "kubeconfig"), time.monotonic()
         _at_rate(mix, rate, seconds)
-        wrote, after = time.monotonic() - began, agent.usage()
+        wrote = time.monotonic() - began
+        settled = _until_quiet(agent)
+        after = agent.usage()
         agent.until(lambda: converged(agent, mix.generations, pause=0.2), "the folder's pods to run")
-        settled = time.monotonic() - began - wrote
         made = sum(mix.counts.values())
         used = {
             "changes": made,
@@ -134,6 +136,18 @@ def _at_rate(mix: Mix, rate: float, seconds: float) -> None:
         if time.monotonic() - told > _TOLD_EVERY:
             told = time.monotonic()
             say(f"{number:,} changes made …")
+
+
+def _until_quiet(agent: AgentRun) -> float:
+    """Wait until nothing has been decided for a while; seconds until the last decision."""
+    began = last = time.monotonic()
+    seq = -1
+    while time.monotonic() - last < _QUIET:
+        time.sleep(0.1)
+        now = (agent.ask("/status") or {}).get("seq", seq)
+        if now != seq:
+            seq, last = now, time.monotonic()
+    return last - began
 
 
 def converged(agent: AgentRun, wanted: dict[str, int], *, pause: float) -> bool:

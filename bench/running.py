@@ -10,7 +10,7 @@ import argparse
 import time
 from pathlib import Path
 
-from bench._agentproc import AgentRun
+from bench._agentproc import AgentRun, running
 from bench._apiwatch import watching
 from bench._podfiles import Folder
 from bench._results import Results, say, show
@@ -40,7 +40,7 @@ def many(pods: int, *, standalone: bool = False) -> Results:
         names = [f"many-{number:05}" for number in range(pods)]
         if standalone:
             _write(folder, names)
-            agent.until(lambda: _running(agent) == pods, "the pods to run", patience=PATIENCE)
+            agent.until(lambda: _look(agent) == pods, "the pods to run", patience=PATIENCE)
             told = 0.0
         else:
             with watching(agent.root / "kubeconfig") as watch:
@@ -70,7 +70,6 @@ def _write(folder: Folder, names: list[str]) -> None:
         folder.put("create", name, folder.text(name, 1))
 
 
-def _running(agent: AgentRun) -> int:
+def _look(agent: AgentRun) -> int:
     time.sleep(2)
-    items = (agent.ask("/pods") or {}).get("items", ())
-    return sum(pod.get("status", {}).get("phase") == "Running" for pod in items)
+    return running(agent)

@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any
 
-from bench._agentproc import ENDPOINTS, AgentRun
+from bench._agentproc import ENDPOINTS, AgentRun, running
 from bench._podfiles import Folder
 from bench._results import quantiles, say, show
 from bench._stages import follow
@@ -56,7 +56,7 @@ def first_command(runtime: str, *, standalone: bool) -> float:
     folder = Folder(agent.manifests, agent.base / "out", plain=runtime == "simulated")
     folder.put("create", "first", folder.text("first", 1))
     with agent:
-        agent.until(lambda: agent.ask("/status")["pods"] == 1, "the pod to be taken in")
+        agent.until(lambda: running(agent) == 1, "the pod to run")
         agent.stop()
         courses = [course for course in follow(agent.records()).by_uid.values() if course.decided]
         return min(course.decided for course in courses) - agent.began

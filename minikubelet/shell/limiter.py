@@ -82,7 +82,8 @@ class Limiter:
         self._leave(rank)
 
     async def _enter(self, rank: Rank) -> None:
-        if self._busy < self.limit and not any(self._waiting[each] for each in Rank if each <= rank):
+        first = not any(self._waiting[each] for each in Rank if each <= rank)
+        if self._busy < self.limit and first and self._may(rank):
             self._take(rank)
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -111,7 +112,11 @@ class Limiter:
         tidy = self._waiting[Rank.TIDY]
         if tidy and not self._tidying and self._time() - tidy[0][1] > LONGEST_TIDY_WAIT:
             return Rank.TIDY
-        return next((rank for rank in Rank if self._waiting[rank]), None)
+        return next((rank for rank in Rank if self._waiting[rank] and self._may(rank)), None)
+
+    def _may(self, rank: Rank) -> bool:
+        """While starts are under way, one place is enough for taking away: it is as much work as a start."""
+        return rank is not Rank.TIDY or not self._tidying or self._busy == self._tidying
 
     def _learn(self, rank: Rank, took: float) -> None:
         """Take note of a call; the limit moves by one at most with each window of calls."""

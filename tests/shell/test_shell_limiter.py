@@ -122,6 +122,32 @@ def test_tidying_that_has_waited_long_goes_first_but_one_at_a_time() -> None:
     assert run(main()) == [Rank.TIDY, Rank.BEGIN, Rank.TIDY]
 
 
+def test_tidying_takes_one_place_beside_starts_and_all_places_without_them() -> None:
+    async def main() -> tuple[int, int]:
+        limiter = Limiter(4, 4, lambda: 0.0)
+        gate = asyncio.Event()
+        busy = 0
+
+        async def tidy() -> None:
+            nonlocal busy
+            async with limiter.slot(Rank.TIDY):
+                busy += 1
+                await gate.wait()
+
+        async with asyncio.TaskGroup() as group:
+            async with limiter.slot():
+                for _ in range(4):
+                    group.create_task(tidy())
+                await asyncio.sleep(0)
+                beside = busy
+            await asyncio.sleep(0)
+            alone = busy
+            gate.set()
+        return beside, alone
+
+    assert run(main()) == (1, 4)
+
+
 class Machine:
     """An engine with so many cores on a clock by hand: more calls at once than that take longer each."""
 
