@@ -138,6 +138,10 @@ def leaf_builder(
 ) -> x509.CertificateBuilder:
     """A certificate of this authority, for the usages as the certificates API names them."""
     extended = [_EXTENDED[usage] for usage in sorted(usages & _EXTENDED.keys())]
+    # Clients that are strict about RFC 5280 (Python's from 3.13 on) want both identifiers.
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
+        authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    )
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -147,6 +151,8 @@ def leaf_builder(
         .not_valid_before(life[0])
         .not_valid_after(life[1])
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(issuer, critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(
             _usage(signs_certificates=False, enciphers_keys="key encipherment" in usages), critical=True
         )

@@ -16,7 +16,7 @@ from tests.nodeapi.served_world import FakeProcess, served
 from tests.nodeapi.spdy_peer import spdy_peer
 from tests.running import run
 
-SHORT = KubeletSettings(streaming_connection_idle_timeout=0.3)
+SHORT = KubeletSettings(streaming_connection_idle_timeout=1.5)
 
 
 def test_use_puts_the_end_off() -> None:
