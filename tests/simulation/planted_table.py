@@ -15,7 +15,7 @@ from minikubelet.simulation.simrun import run
 from minikubelet.simulation.simscenario import Scenario, scenario
 from minikubelet.simulation.simshrink import Shrinker
 from tests.simulation.planted import BUGS, RARE
-from tests.simulation.planted_probes import PROBE_BUGS
+from tests.simulation.planted_probes import PROBE_BUGS, RARE_PROBE_BUGS
 
 DURATION = 20
 PODS = 3
@@ -48,7 +48,9 @@ def find(first: int, most: int) -> Found | None:
 def main(names: list[str]) -> None:
     """Print a line for each bug."""
     sys.stdout.write("| bug | promise broken | seeds | actions, shrunk |\n|---|---|---|---|\n")
-    for bug in [each for each in (*BUGS, *PROBE_BUGS, *RARE) if not names or each.__name__ in names]:
+    for bug in [
+        each for each in (*BUGS, *PROBE_BUGS, *RARE, *RARE_PROBE_BUGS) if not names or each.__name__ in names
+    ]:
         with pytest.MonkeyPatch.context() as patch:
             bug(patch)
             found = find(0, 200)

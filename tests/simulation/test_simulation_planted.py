@@ -15,9 +15,7 @@ from tests.simulation.planted_table import breaks, find
 FIRST: Final = {
     "a_changed_container_is_left_alone": 110,
     "back_off_does_not_grow": 15,
-    "deletion_names_no_uid": 80,
     "final_status_comes_last": 110,
-    "hooks_take_no_grace": 260,
 }
 """Where to begin to look for what only few seeds show, so that the suite does not take for ever."""
 MOST: Final = 60
