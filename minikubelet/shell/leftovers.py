@@ -1,8 +1,9 @@
-"""Leftovers: directories of pods that nobody knows.
+"""Leftovers: directories of pods that nobody knows, and definitions that a full disk refused.
 
-Belongs here: removing what an earlier life of the agent kept of pods and did not live to write down. May not
-be here: the end of a pod that is known (`effects`). Nothing is removed before every source and the runtime
-were listed, nor while a manifest is broken: until then, it may belong to a pod that is about to be known.
+Belongs here: writing these once there is room, and removing what an earlier life of the agent kept of pods
+and did not live to write down. May not be here: the end of a pod that is known (`effects`). Nothing is
+removed before every source and the runtime were listed, nor while a manifest is broken: until then, it may
+belong to a pod that is about to be known.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _log = structlog.get_logger()
 
 
 class Leftovers:
-    """Looks every half minute for what is left of unknown pods, and removes it."""
+    """Looks every half minute for what is left of unknown pods and removes it; writes what was refused."""
 
     def __init__(self, reducer: Reducer, vault: Vault, clock: Clock) -> None:
         self._reducer = reducer
@@ -35,6 +36,7 @@ class Leftovers:
         """Go on until cancelled."""
         while True:
             await self._clock.sleep(SWEEP_EVERY)
+            await self._vault.write_again()
             await self.sweep()
 
     async def sweep(self) -> None:

@@ -26,6 +26,8 @@ from minikubelet.shell.vault import Vault
 
 MESSAGE_CHARACTERS: Final = 1024
 _SECOND: Final = 1_000_000
+_UNKNOWN: Final = 1.0
+"""seconds between looks for a definition that an earlier life's disk had refused"""
 
 Told = Callable[[SlotKey, PodUid, str, str, str], None]
 """Tells of a pod's container what a person should read: slot, uid, container, reason (one word), message."""
@@ -138,7 +140,7 @@ class Prober:
         await self._first_wait(uid, asked)
         run, passing = Run(), asked.passing
         while True:
-            began, period = self._clock.now(), 1.0
+            began, period = self._clock.now(), _UNKNOWN
             found = self._find(slot, uid, asked)
             if found is not None:
                 probe, target = found
@@ -157,9 +159,8 @@ class Prober:
             await self._clock.sleep(max(0.0, period - took))
 
     async def _first_wait(self, uid: PodUid, asked: Due) -> None:
-        probe = self._probe(uid, asked)
-        if probe is None:
-            return
+        while (probe := self._probe(uid, asked)) is None:
+            await self._clock.sleep(_UNKNOWN)
         now = self._clock.now()
         delay = probe.initial_delay_seconds * _SECOND
         wait = min(delay, max(0, asked.started_at + delay - now))

@@ -39,6 +39,7 @@ class Vault:
         self._hidden: dict[PodUid, dict[str, None]] = {}
         self._secret: dict[PodUid, tuple[Pod, tuple[str, ...]]] = {}
         self._unread: set[PodUid] = set()
+        self._unwritten: dict[PodUid, None] = {}
 
     def load(self) -> None:
         """Read what an earlier life of the agent kept; a file that cannot be read is said and left alone."""
@@ -76,7 +77,7 @@ class Vault:
             self._offered.add(uid)
             self._serial += 1
             self._serials[uid] = self._serial
-            if self._pods.get(uid) != pod:
+            if self._pods.get(uid) != pod or uid in self._unwritten:
                 self._pods[uid] = pod
                 changed.append(uid)
         await self.write(*changed)
@@ -96,9 +97,16 @@ class Vault:
             return
         files = [(self.paths.definition(uid), msgspec.json.encode(pod)) for uid, pod in kept]
         refused = await anyio.to_thread.run_sync(_write_all, files)
-        for (_, pod), error in zip(kept, refused, strict=True):
-            if error:
+        for (uid, pod), error in zip(kept, refused, strict=True):
+            if error and uid not in self._unwritten:
                 _log.warning("a pod definition cannot be kept on disk", pod=pod.metadata.name, error=error)
+            self._unwritten.pop(uid, None)
+            if error:
+                self._unwritten[uid] = None
+
+    async def write_again(self) -> None:
+        """Keep on disk what it refused before, if it takes it now."""
+        await self.write(*self._unwritten)
 
     def forget(self, uid: PodUid, serial: int) -> None:
         """Drop a pod, unless it was stored again since."""
@@ -108,6 +116,7 @@ class Vault:
             self._hidden.pop(uid, None)
             self._secret.pop(uid, None)
             self._unread.discard(uid)
+            self._unwritten.pop(uid, None)
 
     def hide(self, uid: PodUid, values: Iterable[str]) -> None:
         """Take values of Secrets that the pod was given, so that `redact` takes them out as well.
@@ -149,14 +158,15 @@ def _write_all(files: list[tuple[Path, bytes]]) -> list[str]:
     refused = []
     for path, body in files:
         try:
-            _write(path, body)
+            write_file(path, body)
             refused.append("")
         except OSError as error:
             refused.append(str(error))
     return refused
 
 
-def _write(path: Path, body: bytes) -> None:
+def write_file(path: Path, body: bytes) -> None:
+    """Put a definition in the place of the one before; raises OSError."""
     path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.mkdir(mode=0o750, exist_ok=True)
     fresh = path.with_suffix(".new")

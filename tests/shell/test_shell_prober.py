@@ -13,7 +13,7 @@ from minikubelet.core.events import PodWithdrawn
 from minikubelet.model.ids import PodUid, Source
 from minikubelet.model.pod import EnvVar, ProbeKind
 from minikubelet.shell.probehandlers import Answer, Outcome
-from tests.core.core_world import SECOND, container
+from tests.core.core_world import SECOND, container, static_pod
 from tests.running import run
 from tests.shell.prober_world import ProbeWorld, probe, probed, probing
 
@@ -38,6 +38,20 @@ def test_a_probe_is_asked_every_period_after_its_delay(tmp_path: Path) -> None:
     world = in_world(tmp_path, main)
     assert world.times(READINESS) == [4, 7, 10]
     assert world.told_results() == [(READINESS, True)]
+
+
+def test_the_delay_holds_as_well_where_the_definition_is_known_only_later(tmp_path: Path) -> None:
+    """Found by simulation: a full disk had refused it to the life of the agent before."""
+
+    async def main(world: ProbeWorld) -> None:
+        pod = static_pod(probed(readiness={"initial_delay_seconds": 4, "period_seconds": 3}))
+        world.offer(pod)
+        world.run_until_idle()
+        await world.pass_time(2)
+        await world.vault.store(pod)
+        await world.pass_time(6)
+
+    assert in_world(tmp_path, main).times(READINESS) == [4, 7]
 
 
 def test_readiness_changes_only_after_so_many_answers_in_a_row(tmp_path: Path) -> None:

@@ -67,6 +67,20 @@ def test_a_disk_that_refuses_keeps_the_pod_in_memory(paths: PodPaths) -> None:
     assert logs[0]["log_level"] == "warning"
 
 
+def test_what_a_disk_refused_is_kept_once_it_has_room(paths: PodPaths) -> None:
+    """Found by simulation: a restart under a broken manifest would have found nothing."""
+    paths.root.mkdir()
+    paths.pods().write_text("a file where the directory should be")
+    vault = Vault(paths)
+    run(vault.store(pod()))
+    run(vault.write_again())
+    paths.pods().unlink()
+    run(vault.write_again())
+    again = Vault(paths)
+    again.load()
+    assert again.get(UID) == pod()
+
+
 def test_texts_lose_the_secret_values_of_their_pod(paths: PodPaths) -> None:
     vault = Vault(paths)
     run(vault.store(pod(Container(name="main", env=(EnvVar(name="KEY", value="canary-4711"),)))))
