@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from minikubelet.simulation.simcoverage import table
 from minikubelet.simulation.simjobs import run_all
 from minikubelet.simulation.simjournal import save
 from minikubelet.simulation.simrun import Report
@@ -40,7 +41,10 @@ class Failure(msgspec.Struct):
 
 
 class Summary(msgspec.Struct):
-    """What came of all runs. `coverage` counts events by kind and stage of their pod."""
+    """What came of all runs.
+
+    `coverage` counts events by kind and stage of their pod, `transitions` stages by the one before.
+    """
 
     seeds: int = 0
     events: int = 0
@@ -49,6 +53,7 @@ class Summary(msgspec.Struct):
     simulated_seconds: float = 0.0
     seconds: float = 0.0
     coverage: dict[str, int] = {}
+    transitions: dict[str, int] = {}
     failures: list[Failure] = []
 
 
@@ -77,27 +82,29 @@ def _scenarios(options: argparse.Namespace) -> Iterator[Scenario]:
 
 
 def _run_all(scenarios: Iterable[Scenario], options: argparse.Namespace) -> Summary:
-    summary, coverage = Summary(), Counter[tuple[str, str]]()
+    summary, coverage, transitions = Summary(), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     begun = told = time.monotonic()
     for each, report in run_all(scenarios, options.jobs):
-        _add(summary, coverage, report)
+        _add(summary, report)
+        coverage.update(report.coverage)
+        transitions.update(report.transitions)
         summary.seconds = time.monotonic() - begun
         if report.violations:
             summary.failures = [*summary.failures, _failure(each, report.violations[0], options)]
         if sys.stderr.isatty() and time.monotonic() - told > _TELL_EVERY:
             told = time.monotonic()
             sys.stderr.write(f"{_pace(summary)}, {len(summary.failures)} failures\n")
-    summary.coverage = {f"{kind} {stage}": coverage[kind, stage] for kind, stage in sorted(coverage)}
+    summary.coverage = {" ".join(key): coverage[key] for key in sorted(coverage)}
+    summary.transitions = {" ".join(key): transitions[key] for key in sorted(transitions)}
     return summary
 
 
-def _add(summary: Summary, coverage: Counter[tuple[str, str]], report: Report) -> None:
+def _add(summary: Summary, report: Report) -> None:
     summary.seeds += 1
     summary.events += report.events
     summary.decisions += report.decisions
     summary.lives += report.lives
     summary.simulated_seconds += report.seconds
-    coverage.update(report.coverage)
 
 
 def _pace(summary: Summary) -> str:
@@ -168,7 +175,7 @@ def _lines(summary: Summary) -> Iterator[str]:
     yield _pace(summary)
     hours = summary.simulated_seconds / 3600
     yield f"{hours:.1f} simulated hours, {summary.lives} lives of the agent, {summary.decisions} decisions"
-    yield f"{len(summary.coverage)} pairs of event and stage of its pod were seen"
+    yield from table(summary.coverage, summary.transitions)
     broken = len(summary.failures)
     yield "every promise was kept" if not broken else f"{broken} seeds broke a promise"
 

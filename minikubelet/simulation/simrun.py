@@ -45,6 +45,7 @@ class Report(msgspec.Struct):
     seconds: float
     digest: str
     coverage: Counter[tuple[str, str]]
+    transitions: Counter[tuple[str, str]]
     settled_after: float = 0.0
 
 
@@ -137,7 +138,8 @@ async def _run(world: World) -> Report:
         lives=world.lives,
         seconds=seconds,
         digest=_digest(world.disk),
-        coverage=world.coverage,
+        coverage=world.coverage.pairs,
+        transitions=world.coverage.transitions,
         settled_after=settled,
     )
 

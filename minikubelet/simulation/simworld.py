@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from random import Random
@@ -17,9 +16,10 @@ from typing import Any
 import msgspec
 
 from minikubelet.core.commands import AnyCommand, Decision
-from minikubelet.core.events import AnyEvent, NodeEvent, PodObserved
+from minikubelet.core.events import AnyEvent
 from minikubelet.ports.sourceport import SourceFact
 from minikubelet.simulation.simapi import SimApi
+from minikubelet.simulation.simcoverage import Coverage
 from minikubelet.simulation.simdisk import LifeDisk, SimDisk
 from minikubelet.simulation.simengine import (
     Instance,
@@ -61,7 +61,7 @@ class World:
         self.scenario = scenario
         self.root = root
         self.violations: list[Violation] = []
-        self.coverage: Counter[tuple[str, str]] = Counter()
+        self.coverage = Coverage()
         self.events = 0
         self.decisions = 0
         self.lives = 0
@@ -205,7 +205,7 @@ class World:
         """Count, and let the judges see."""
         self.events += 1
         self.decisions += len(decisions)
-        self.coverage[type(event).__name__, _stage(agent, event)] += 1
+        self.coverage.took(agent.reducer.slots, event)
         self.safety.took(agent, seq, event, decisions)
         self.probe_judge.took(seq, event)
 
@@ -262,17 +262,6 @@ class World:
             await end(agent.life)
             if agent.task is not None and not agent.task.cancelled():
                 agent.task.exception()
-
-
-def _stage(agent: AgentLife, event: AnyEvent) -> str:
-    if isinstance(event, NodeEvent):
-        return "node"
-    slot = agent.reducer.slots.get(event.slot)
-    uid = event.pod.uid if isinstance(event, PodObserved) else getattr(event, "uid", None)
-    gen = slot.find(uid) if slot is not None and uid else None
-    if gen is None:
-        return "none" if slot is None or not slot.generations else slot.generations[-1].stage.value
-    return gen.stage.value
 
 
 def _words(failure: BaseException) -> str:

@@ -20,6 +20,7 @@ def test_seeds_that_keep_every_promise(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["simulate", "--seeds", "2", "--duration", "5s", "--pods", "2"]) == 0
     said = capsys.readouterr().out
     assert "2 seeds" in said
+    assert "none → active" in said
     assert "every promise was kept" in said
 
 
@@ -28,6 +29,7 @@ def test_json_says_what_was_covered(capsys: pytest.CaptureFixture[str]) -> None:
     said = msgspec.json.decode(capsys.readouterr().out)
     assert said["seeds"] == 1
     assert said["coverage"]["AgentStarted node"] >= 1
+    assert said["transitions"]["none active"] >= 1
 
 
 def test_a_failure_is_kept_and_opens_again(
