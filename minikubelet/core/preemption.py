@@ -38,7 +38,8 @@ def waits_for_room(slot: Slot) -> bool:
 def victims(waiting: Generation, slots: Iterable[Slot]) -> tuple[Generation, ...] | None:
     """The pods to end for one that waits, none where enough of them end already; None: all do not suffice."""
     every = tuple(gen for slot in slots for gen in slot.generations if gen.admitted is not None)
-    ending = tuple(gen for gen in every if gen.stage is Stage.ENDING)
+    # As for `taken_by`, what no source holds any more takes nothing while it ends, so it gives nothing back.
+    ending = tuple(gen for gen in every if gen.stage is Stage.ENDING and gen.offered)
     candidates = tuple(gen for gen in every if gen.stage is Stage.ACTIVE and _yields(gen, waiting))
     lacking = _less(waiting.lacking, ending)
     if _less(lacking, candidates):

@@ -143,7 +143,10 @@ def _new_life(slot: Slot) -> Slot:
 
 
 def _new_life_of(gen: Generation) -> Generation:
-    """In a new life everything is looked at before anything is decided, refused static pods once more."""
+    """In a new life everything is looked at before anything is decided, refused static pods once more.
+
+    What a critical pod lacked may be there by now, and nobody may want it any more.
+    """
     sure = {name: replace(r, unsure=False) if r.unsure else r for name, r in gen.containers.items()}
     if gen.refused is not None and gen.source is Source.FILE and not (gen.ending and gen.ending.remove):
         gen = replace(gen, refused=None, ending=None, stage=Stage.ACTIVE)
@@ -156,4 +159,5 @@ def _new_life_of(gen: Generation) -> Generation:
         told=False,
         released=False,
         reborn=None,
+        lacking=(),
     )

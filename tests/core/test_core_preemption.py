@@ -149,6 +149,14 @@ def test_what_ends_anyway_is_waited_for_before_anything_else_ends() -> None:
     assert sorted((*world.runs("small"), *world.runs("host"))) == ["web", "web"]
 
 
+@pytest.mark.parametrize(("offered", "expected"), [(True, []), (False, ["big"])])
+def test_what_is_counted_no_more_gives_nothing_back_when_it_has_ended(
+    offered: bool, expected: list[str]
+) -> None:
+    ending = replace(MIDDLE, stage=Stage.ENDING, offered=offered)
+    assert chosen((("cpu", 250),), BIG, ending) == expected
+
+
 def test_a_critical_pod_is_refused_where_nothing_gives_way() -> None:
     world = crowded()
     world.offer(guest("first"))
@@ -191,6 +199,19 @@ def test_a_restarted_agent_goes_on_with_what_it_had_begun() -> None:
     assert (world.runs("host"), world.runs("guest")) == (["web"], [])
     assert world.status("guest").reason == "Preempting"
     assert world.generation("guest").stage is Stage.FINISHED
+
+
+def test_what_ended_while_the_agent_was_away_is_room_enough() -> None:
+    world = crowded()
+    world.offer(guest(), Source.API)
+    world.offer(guest("small", "100m"), Source.API)
+    world.run_until_idle()
+    world.offer(guest("host"))
+    world.runtime.break_sandbox(PodUid("guest"), world.now)
+    world.restart_agent()
+    world.run_until_idle()
+    assert world.generation("small").ending is None
+    assert sorted((*world.runs("small"), *world.runs("host"))) == ["web", "web"]
 
 
 def test_a_journal_of_before_refuses_critical_pods_as_others() -> None:
