@@ -88,8 +88,10 @@ class LogindSource:
 
     async def _serve(self, bus: Any, told: asyncio.Queue[bool | None]) -> None:
         """Until the bus is lost, which does not keep pods from ending that have begun to."""
+        # No lock is given while the machine goes down: that it stays up was said to a bus that was lost.
         lock: int | None = await _inhibit(bus)
         self._said = ""
+        await self._stays_up()
         log.info("a shutdown of this machine waits for pods", seconds=self._machine.seconds)
         try:
             while (going := await told.get()) is not None:
@@ -97,15 +99,19 @@ class LogindSource:
                     self._ending = asyncio.create_task(self._end(lock))
                     lock = None
                 elif not going and self._ending is not None:
-                    self._ending.cancel()
-                    await asyncio.wait((self._ending,))
-                    self._ending = None
-                    self._machine.stays_up()
+                    await self._stays_up()
                     lock = await _inhibit(bus)
         finally:
             if lock is not None:
                 os.close(lock)
         raise ConnectionResetError("the system bus has gone")
+
+    async def _stays_up(self) -> None:
+        if self._ending is not None:
+            self._ending.cancel()
+            await asyncio.wait((self._ending,))
+            self._ending = None
+            self._machine.stays_up()
 
     async def _end(self, lock: int) -> None:
         try:

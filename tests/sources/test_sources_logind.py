@@ -91,6 +91,34 @@ def test_a_shutdown_that_is_cancelled_is_told_and_waited_for_again(
         end_bus(bus)
 
 
+def test_a_shutdown_that_was_cancelled_while_the_bus_was_lost_is_over(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus, address = start_bus(state_dir)
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+
+    async def story() -> None:
+        machine = Machine()
+        following = asyncio.create_task(LogindSource(machine, retry=0.01).run())
+        async with logind(address) as stand_in:
+            await waits(stand_in, 1)
+            await stand_in.prepare(going=True)
+            await eventually(lambda: machine.told == ["down"], "the machine to be told")
+            end_bus(bus)
+            (state_dir / "bus.sock").unlink(missing_ok=True)
+        another, _address = start_bus(state_dir)
+        try:
+            async with logind(address) as stand_in:
+                await waits(stand_in, 1)
+                await eventually(lambda: machine.told == ["down", "up"], "the machine to be told again")
+                following.cancel()
+                await asyncio.wait((following,))
+        finally:
+            end_bus(another)
+
+    run(story())
+
+
 def test_a_bus_that_comes_late_or_goes_is_waited_for_and_said_once(
     state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
