@@ -13,13 +13,13 @@ from typing import Final
 import anyio.to_thread
 
 from minikubelet.core.events import AnyEvent, NodeMeasured
-from minikubelet.core.pressure import DISK, can_be_evicted, measured, resource_condition
+from minikubelet.core.pressure import DISK, MEMORY, PID, can_be_evicted, measured, resource_condition
 from minikubelet.core.reducer import Reducer
 from minikubelet.core.signals import ContainerUse, Observation, PodUse, Pressure
 from minikubelet.core.state import Generation
 from minikubelet.ports.clockport import Clock
 from minikubelet.ports.runtimeport import Runtime, RuntimeFault
-from minikubelet.shell.diskusage import disk_use
+from minikubelet.shell.diskusage import DiskUse, disk_use
 from minikubelet.shell.podpaths import PodPaths
 
 EVERY: Final = 10.0
@@ -73,7 +73,8 @@ class PressureWatch:
         candidates = [gen for gen in self._generations() if can_be_evicted(gen)] if after.met else []
         if candidates or self._is_news(node.pressure, after):
             self._told_at = self._clock.now()
-            uses = [await self._use(gen) for gen in candidates]
+            short = frozenset(resource_condition(node.eviction.thresholds[n]) for n, _ in after.since)
+            uses = [await self._use(gen, short) for gen in candidates]
             self._put(NodeMeasured(signals=signals, pods=tuple(uses), split=self._split()))
 
     def _is_news(self, before: Pressure, after: Pressure) -> bool:
@@ -87,10 +88,15 @@ class PressureWatch:
     def _generations(self) -> list[Generation]:
         return [gen for slot in self._reducer.slots.values() for gen in slot.generations]
 
-    async def _use(self, gen: Generation) -> PodUse:
-        disk = await disk_use(gen, self._paths, self._runtime, layers=True)
+    async def _use(self, gen: Generation, short: frozenset[str]) -> PodUse:
+        """What a pod uses of what is short alone: walking all disks is no help to a node without memory."""
+        disk = DiskUse()
+        if DISK in short:
+            disk = await disk_use(gen, self._paths, self._runtime, layers=True)
         on_disk = dict(disk.containers())
-        found = {r.name: await self._stats(r.id) for r in gen.containers.values() if r.running}
+        running = [r for r in gen.containers.values() if r.running]
+        asks = not short.isdisjoint((MEMORY, PID))
+        found = {r.name: await self._stats(r.id) if asks else (0, 0) for r in running}
         return PodUse(
             uid=gen.uid,
             memory=sum(memory for memory, _ in found.values()),

@@ -52,6 +52,7 @@ class FakeRuntime:
         self.shown: dict[PodUid, ObservedPod] = {}
         self.images: dict[str, ImageInfo] = {}
         self.written: dict[str, int] = {}
+        self.stats: dict[str, Mapping[str, int]] = {}
         self.hints: asyncio.Queue[RuntimeEvent | RuntimeFault] = asyncio.Queue()
         self.connects = 0
         self.gates: dict[str, Gate] = {}
@@ -144,7 +145,7 @@ class FakeRuntime:
         raise NotImplementedError
 
     async def container_stats(self, container_id: str) -> Mapping[str, int]:
-        return {}
+        return self.stats.get(container_id, {})
 
     async def container_disk(self, container_id: str) -> int:
         return self.written.get(container_id, 0)

@@ -51,8 +51,9 @@ class Watched:
         self.clock = Clock()
         self.memory, self.disk, self.reclaimed = 99, 99, 0
         self.told: list[AnyEvent] = []
+        self.runtime = FakeRuntime()
         self.watch = PressureWatch(
-            self.reducer, PodPaths(directory / "s", directory / "l"), FakeRuntime(), self.told.append,
+            self.reducer, PodPaths(directory / "s", directory / "l"), self.runtime, self.told.append,
             clock=self.clock, observe=self.observe, split=lambda: False, reclaim=self.reclaim,
         )  # fmt: skip
 
@@ -118,3 +119,23 @@ def test_pods_that_may_end_are_told_with_what_they_use_at_each_look(tmp_path: Pa
     assert first == second
     assert [use.uid for use in first.pods] == ["u"]
     assert [use.name for use in first.pods[0].containers] == ["main"]
+
+
+@pytest.mark.parametrize(
+    ("short", "expected"),
+    [(("memory",), (7, 0)), (("disk",), (0, 4)), (("memory", "disk"), (7, 4))],
+)
+def test_only_what_the_node_is_short_of_is_measured_of_pods(
+    tmp_path: Path, short: tuple[str, ...], expected: tuple[int, int]
+) -> None:
+    world = Watched(tmp_path)
+    record = ContainerRecord("main", life=Life.RUNNING, id="c1")
+    gen = Generation(uid=PodUid("u"), slot=KEY, source=Source.API, pod=Pod(), containers={"main": record})
+    world.reducer.slots[KEY] = Slot(KEY, (gen,))
+    world.runtime.stats["c1"], world.runtime.written["c1"] = {"memory_bytes": 7}, 4
+    for what in short:
+        setattr(world, what, -9)
+    run(world.watch.once())
+    (event,) = world.told
+    assert isinstance(event, NodeMeasured)
+    assert [(use.memory, use.root) for use in event.pods] == [expected]
