@@ -16,7 +16,7 @@ import msgspec
 from minikubelet.journal.fileops import RealFileOps
 from minikubelet.journal.framing import hex_crc, last_mark_in
 from minikubelet.journal.journalfollow import follow
-from minikubelet.journal.segments import LOCK_NAME, SUFFIX, first_of, is_segment, segment_names
+from minikubelet.journal.segments import LOCK_NAME, SUFFIX, Tail, first_of, is_segment, segment_names
 from minikubelet.journal.segmentscan import Ending, SegmentScan
 from minikubelet.ports.journalport import JournalError, Record, SegmentHeader, Snapshot
 
@@ -111,7 +111,7 @@ class JournalReader:
         ]
         start = later[-1] if later else 0
         heads = [_scan_head(path)[0] for path in paths]
-        tail: str | None = None
+        tail = Tail()
         for index in range(start, len(paths)):
             following = next((head for head in heads[index + 1 :] if head), None)
             try:
@@ -121,21 +121,32 @@ class JournalReader:
                     if header is None:
                         self._tell(f"{paths[index].name}: its head is damaged ({scan.problem})")
                         continue
-                    linked = index == start or header.prev == tail
-                    if not linked:
-                        self._tell(f"{paths[index].name}: records before {header.first} are missing")
+                    linked = index == start or self._goes_on(paths[index].name, header, tail)
                     if not linked and scan.snapshot is None:
                         continue
                     groups = scan.groups()
                     yield SegmentView(paths[index].name, header, scan.snapshot, linked, groups)
                     for _ in groups:
                         pass
-                tail = None if scan.tail.crc is None else hex_crc(scan.tail.crc)
+                tail = scan.tail
                 self._judge(paths[index], scan)
             except FileNotFoundError:  # retention was faster
                 start = index + 1 if index == start else start
             except OSError as error:
                 self._tell(f"{paths[index].name} cannot be read: {error.strerror}")
+
+    def _goes_on(self, name: str, header: SegmentHeader, tail: Tail) -> bool:
+        """Whether a part goes on where the one before ended; what is missing between them is told.
+
+        A part may name the last line on the disk although records behind that were lost: they were held in
+        memory for too long while the disk refused, or were cut off as corrupt. Its snapshot covers them.
+        """
+        chained = header.prev == (None if tail.crc is None else hex_crc(tail.crc))
+        if chained and header.first == tail.seq + 1:
+            return True
+        lost = f"{tail.seq + 1} to {header.first - 1}" if chained else f"before {header.first}"
+        self._tell(f"{name}: records {lost} are missing")
+        return chained and header.snapshot is None
 
     def _judge(self, path: Path, scan: SegmentScan) -> None:
         if path.suffix == EXPORT_SUFFIX:

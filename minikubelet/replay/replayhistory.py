@@ -142,11 +142,16 @@ def begin(head: Head, *, export: bool) -> Start:
 def starts_anew(reducer: Reducer | None, head: Head) -> bool:
     """Whether state has to be taken from this head, and not from the reducer that has come so far.
 
-    That is so at the beginning, behind a gap, and where the agent had set its state aside.
+    That is so at the beginning, behind a gap, where the agent had set its state aside, and where a snapshot
+    is of another form: the next life may have begun from it, without what that form has no fields for.
     """
     if reducer is None or not head.linked:
         return True
-    return head.snapshot is not None and bool(reducer.slots) and _is_empty(head.snapshot)
+    if head.snapshot is None:
+        return False
+    if head.header.schema != schema_hash():
+        return begin(head, export=False).reducer is not None
+    return bool(reducer.slots) and _is_empty(head.snapshot)
 
 
 def _is_empty(snapshot: Snapshot) -> bool:

@@ -162,6 +162,7 @@ class Verifier:
                     "snapshots were recorded in an older form; what it had no fields for is not compared"
                 )
             differing = known
+            self._reducer = Reducer(recorded)  # as the agent that went on from it
         if differing:
             self._reducer = Reducer(recorded)
             self.found.divergences.append(

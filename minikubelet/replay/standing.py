@@ -66,7 +66,7 @@ def stand_at(reader: JournalReader, moment: Moment | None) -> Stand:
     for item in walk(reader, start):
         if isinstance(item, Head):
             if starts_anew(stand.reducer if stand else None, item):
-                stand = _begun(item, stand.seen if stand else {}, moment, export=is_export(reader))
+                stand = _begun(item, stand, moment, export=is_export(reader))
             continue
         if moment is not None and moment.behind(item.event.seq, item.event.at):
             break
@@ -81,12 +81,15 @@ def stand_at(reader: JournalReader, moment: Moment | None) -> Stand:
     return stand
 
 
-def _begun(head: Head, seen: dict[str, None], moment: Moment | None, *, export: bool) -> Stand | None:
+def _begun(head: Head, before: Stand | None, moment: Moment | None, *, export: bool) -> Stand | None:
     """How things stand at a head: a snapshot may be the last thing that a journal holds."""
     reducer = begin(head, export=export).reducer
     if reducer is None:
         return None
-    stand = Stand(reducer, seen=seen | dict.fromkeys(reducer.slots))
+    stand = Stand(reducer, seen=dict.fromkeys(reducer.slots))
+    if before is not None:
+        stand.seen = before.seen | stand.seen
+        stand.rejected, stand.probed = before.rejected, before.probed
     covered = head.snapshot.seq if head.snapshot else 0
     if covered and not (moment and moment.behind(covered, head.header.created)):
         stand.seq, stand.at = covered, head.header.created

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from minikubelet.journal.diskjournal import DiskJournal
 from minikubelet.journal.heldrecords import HeldRecords
+from minikubelet.journal.journalreader import JournalReader
 from minikubelet.journal.writing import Group, Patience
 from minikubelet.ports.journalport import JournalHealth
 from tests.journal.journal_world import GatedDisk, numbered, open_disk, write_records
@@ -75,3 +76,6 @@ def test_records_let_go_while_a_group_is_being_written_keep_the_journal_degraded
     assert again.snapshot.body == b'{"upto":31}'
     assert list(again.records) == numbered(32, 32)
     asyncio.run(again.journal.close())
+    reader = JournalReader(tmp_path)
+    assert [view.linked for view in reader.segments()][-1] is False, "state is that of the snapshot"
+    assert "records 3 to 31 are missing" in " ".join(reader.check())

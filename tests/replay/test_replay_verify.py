@@ -6,7 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from minikubelet.core.reducer import Reducer
 from minikubelet.ports.journalport import Record, RecordKind, Snapshot
+from minikubelet.wire.records import decode_snapshot
 from tests.laws.hashseeds import same_output
 from tests.replay.replay_world import run_command, shop
 from tests.replay.scripted_world import World
@@ -211,3 +213,24 @@ def test_a_snapshot_of_an_older_form_is_compared_in_the_fields_that_it_has(
     missing.write_segments(tmp_path / "missing")
     ran = run_command(capsys, "replay", str(tmp_path / "missing"))
     assert (ran.code, "not the snapshot's" in ran.out) == (1, True)
+
+
+def test_a_life_that_began_from_a_snapshot_of_an_older_form_is_decided_from_that(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    world = shop()
+    world.segment()
+    snapshot, records = world.parts[-1]
+    assert snapshot is not None
+    older = snapshot.body.replace(b'"qos":"BestEffort"', b'"offered":true')
+    assert older != snapshot.body
+    world.parts[-1] = (Snapshot(snapshot.seq, older), records)
+    world.schema = "0123abcd"
+    world.reducer = Reducer(decode_snapshot(older))
+    world.start()
+    world.pass_time(600)
+    world.write_segments(tmp_path / "j")
+    ran = run_command(capsys, "replay", str(tmp_path / "j"))
+    assert (ran.code, "older form" in ran.out) == (0, True), ran
+    shown = run_command(capsys, "state", str(tmp_path / "j"), "-o", "json")
+    assert '"qosClass"' not in shown.out, "the agent did not know it"
