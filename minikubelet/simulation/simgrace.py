@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable
 from typing import Final
 
 from minikubelet.core.commands import Decision, StopContainer
-from minikubelet.core.events import AnyEvent, PodCleanedUp
+from minikubelet.core.events import AnyEvent, ContainerStarted, PodCleanedUp
 from minikubelet.core.state import Generation
 from minikubelet.model.ids import PodUid
 from minikubelet.simulation.simengine import Instance, WatchedEngine
@@ -36,6 +36,8 @@ class Graces:
         self._fail = fail
         self._ending: dict[PodUid, tuple[int, int]] = {}
         self._stopping: dict[str, int] = {}
+        self._known: dict[str, int] = {}
+        self._up: set[str] = set()
 
     def begun(self, durable: int) -> None:
         """A life begins: what was decided and is not durable was not decided."""
@@ -48,7 +50,12 @@ class Graces:
         for decision in decisions:
             if isinstance(decision.command, StopContainer):
                 self._stopping.setdefault(decision.command.container_id, self._now())
+        if isinstance(event, ContainerStarted):
+            self._up.add(event.container_id)
         for gen in generations:
+            for record in gen.containers.values():
+                if record.running:
+                    self._known.setdefault(record.id, self._now())
             if gen.ending is not None:
                 self._ending.setdefault(gen.uid, (self._now(), seq))
             else:
@@ -69,7 +76,7 @@ class Graces:
         # Of a pod that it knows from the engine alone, the agent does not know the grace either.
         allowed = wanted.most_grace if instance.uid in known else max(wanted.most_grace, UNKNOWN)
         # One that came up after its end was decided has all of it, from when that is seen.
-        late = instance.started_at > began - SECOND
+        late = instance.id not in self._up or self._known.get(instance.id, self._now()) >= began
         until = (self._now() if late else began) + allowed * SECOND
         if self._now() + int(grace * SECOND) > max(until, self._now() + LEAST * SECOND) + SLACK:
             self._fail(
@@ -86,9 +93,10 @@ class Graces:
         starts = [self._stopping.get(instance.id, now), self.end_of(instance.uid, now)]
         began = min(*starts, instance.hook_failed_at or now)
         allowed = 1 if cause == "deadline" else wanted.grace
-        if cause == "unhealthy":
-            instance.unhealthy = True
-            allowed = min(wanted.grace, self._probes.unhealthy(instance) or 0)
+        own = self._probes.unhealthy(instance)
+        if own is not None:
+            instance.unhealthy = cause == "unhealthy"
+            allowed = min(allowed, own)  # whatever else is wrong with it
         if now + int(grace * SECOND) < began + allowed * SECOND - SLACK:
             self._fail(
                 "grace", f"{instance.id} is given {grace} s; its end began"
