@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from minikubelet.stubapi.stubaccess import Caller
+    from minikubelet.stubapi.stubfields import FieldCheck
     from minikubelet.stubapi.stubmetrics import Metrics
     from minikubelet.stubapi.stubproxy import PodProxy
     from minikubelet.stubapi.stubwatch import Watches
@@ -150,23 +151,33 @@ class Handlers:
             case hdrs.METH_POST, False if bool(target.namespace) == target.resource.namespaced:
                 return await self._create(request, target, caller)
             case hdrs.METH_PUT, True:
-                body = await stubrequests.read_object(request)
-                return json_response(await self._writes.update(target, body, dry_run=_dry(request)))
+                return await self._update(request, target)
             case hdrs.METH_PATCH, True:
-                media_type, patch = await stubrequests.read_patch(request)
-                changed = await self._writes.patch(target, media_type, patch, dry_run=_dry(request))
-                return json_response(changed)
+                return await self._patch(request, target)
             case hdrs.METH_DELETE, _ if not target.subresource:
                 return await self._delete(request, target)
             case _:
                 raise method_not_allowed()
 
     async def _create(self, request: web.Request, target: Target, caller: Caller) -> web.Response:
+        fields, dry = stubrequests.write_options(request.query, "CreateOptions")
         body = stamped(target, await stubrequests.read_object(request), caller)
-        made = await self._writes.create(target, body, dry_run=_dry(request))
-        if target.resource == SIGNING_REQUESTS and not _dry(request):
+        made = await self._writes.create(target, body, dry_run=dry, fields=fields)
+        if target.resource == SIGNING_REQUESTS and not dry:
             await self._security.signer.look(made["metadata"]["name"])
-        return json_response(made, 201)
+        return _warned(json_response(made, 201), fields)
+
+    async def _update(self, request: web.Request, target: Target) -> web.Response:
+        fields, dry = stubrequests.write_options(request.query, "UpdateOptions")
+        body = await stubrequests.read_object(request)
+        changed = await self._writes.update(target, body, dry_run=dry, fields=fields)
+        return _warned(json_response(changed), fields)
+
+    async def _patch(self, request: web.Request, target: Target) -> web.Response:
+        fields, dry = stubrequests.write_options(request.query, "PatchOptions")
+        media_type, patch = await stubrequests.read_patch(request)
+        changed = await self._writes.patch(target, media_type, patch, dry_run=dry, fields=fields)
+        return _warned(json_response(changed), fields)
 
     async def _serve_extra(self, request: web.Request, target: Target) -> web.StreamResponse:
         match request.method, target.subresource:
@@ -179,8 +190,9 @@ class Handlers:
             ):
                 return await self._pod_proxy.handle(request, self._find(target).obj, target.subresource)
             case hdrs.METH_POST, "binding":
+                _, dry = stubrequests.write_options(request.query, "CreateOptions")
                 body = await stubrequests.read_object(request)
-                return json_response(await self._writes.bind(target, body, dry_run=_dry(request)), 201)
+                return json_response(await self._writes.bind(target, body, dry_run=dry), 201)
             case hdrs.METH_POST, "token":
                 body = await stubrequests.read_object(request)
                 return json_response(self._security.tokens.issue(target, body), 201)
@@ -258,8 +270,9 @@ class Handlers:
         return json_response(_list_body(target, meta, [msgspec.json.encode(obj) for obj in deleted]))
 
 
-def _dry(request: web.Request) -> bool:
-    return bool(request.query.get("dryRun"))
+def _warned(answer: web.Response, fields: FieldCheck) -> web.Response:
+    answer.headers.extend(fields.headers())
+    return answer
 
 
 def _list_body(target: Target, meta: Obj, raws: list[bytes]) -> bytes:

@@ -61,7 +61,22 @@ def is_qualified(text: str) -> bool:
 def check_meta(resource: Resource, obj: Obj) -> list[Cause]:
     """What is wrong with an object's metadata."""
     meta = obj["metadata"]
-    return [*_check_name(resource, meta["name"]), *_check_labels(meta), *_check_annotations(meta)]
+    return [
+        *_check_name(resource, meta["name"]),
+        *_check_labels(meta),
+        *_check_annotations(meta),
+        *_check_owners(meta),
+    ]
+
+
+def check_finalizers(old: Obj, new: Obj) -> list[Cause]:
+    """An object that is going may lose finalizers, but get no new ones."""
+    before = old["metadata"].get("finalizers") or ()
+    added = [each for each in new["metadata"].get("finalizers") or () if each not in before]
+    if not old["metadata"].get("deletionTimestamp") or not added:
+        return []
+    why = "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers"
+    return [Cause("metadata.finalizers", f"{why} {', '.join(added)}", "FieldValueForbidden")]
 
 
 def _check_name(resource: Resource, name: str) -> Iterator[Cause]:
@@ -83,6 +98,19 @@ def _check_labels(meta: Obj) -> Iterator[Cause]:
             yield Cause(
                 "metadata.labels", f'Invalid value: "{value}": a valid label must be at most 63 letters'
             )
+
+
+def _check_owners(meta: Obj) -> Iterator[Cause]:
+    owners = meta.get("ownerReferences") or []
+    for place, owner in enumerate(owners):
+        for field in ("apiVersion", "kind", "name", "uid"):
+            if not owner.get(field):
+                path = f"metadata.ownerReferences[{place}].{field}"
+                yield Cause(path, "Required value: must not be empty", "FieldValueRequired")
+    controllers = [f"{owner.get('kind')}/{owner.get('name')}" for owner in owners if owner.get("controller")]
+    if len(controllers) > 1:
+        why = f"Invalid value: {', '.join(controllers)}: Only one reference can have Controller set to true"
+        yield Cause("metadata.ownerReferences", why)
 
 
 def _check_annotations(meta: Obj) -> Iterator[Cause]:

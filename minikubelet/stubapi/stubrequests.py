@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import yaml
 
+from minikubelet.stubapi.stubfields import FieldCheck, FieldValidation
 from minikubelet.stubapi.stubprotobuf import read_protobuf
 from minikubelet.stubapi.stubselectors import parse_selector
 from minikubelet.stubapi.stubstatus import (
@@ -19,6 +20,7 @@ from minikubelet.stubapi.stubstatus import (
     too_large_body,
     too_large_version,
     unsupported_media_type,
+    unsupported_option,
 )
 from minikubelet.stubapi.stubwatch import WatchRequest
 from minikubelet.stubapi.stubwrites import PATCHES
@@ -133,6 +135,25 @@ def number(query: Mapping[str, str], name: str) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) < len(str(2**63))):
         raise bad_request(f"{name} must be a whole number, not {text!r}")
     return int(text)
+
+
+def dry_run(query: Mapping[str, str], kind: str) -> bool:
+    """Whether nothing is to be stored; 422 for other stages than `All`, of which there are none."""
+    given = query.get("dryRun", "")
+    if given not in ("", "All"):
+        raise unsupported_option(kind, "dryRun", given, ("All",))
+    return bool(given)
+
+
+def write_options(query: Mapping[str, str], kind: str) -> tuple[FieldCheck, bool]:
+    """What is to become of unknown fields, and whether it is a dry run; `kind` as in `CreateOptions`.
+
+    As upstream, unknown fields are warned of unless the client says otherwise.
+    """
+    given = query.get("fieldValidation") or FieldValidation.WARN.value
+    if given not in (supported := [each.value for each in FieldValidation]):
+        raise unsupported_option(kind, "fieldValidation", given, supported)
+    return FieldCheck(FieldValidation(given)), dry_run(query, kind)
 
 
 def parse_watch(request: web.Request, target: Target) -> WatchRequest:

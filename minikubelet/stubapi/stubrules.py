@@ -10,7 +10,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from minikubelet.stubapi.stubcommits import Act, Decision, Lookup
-from minikubelet.stubapi.stubnames import check_meta
+from minikubelet.stubapi.stubnames import check_finalizers, check_meta
 from minikubelet.stubapi.stubpoddefaults import default_pod, qos_class
 from minikubelet.stubapi.stubpodrules import check_ephemeral, check_new_pod, check_pod_update, with_ephemeral
 from minikubelet.stubapi.stubresources import (
@@ -163,7 +163,7 @@ def decide_update(resource: Resource, obj: Obj, old: Obj, subresource: str) -> D
         obj = with_ephemeral(obj, old)
     elif resource in _HAVE_STATUS and "status" in old:
         obj["status"] = old["status"]
-    causes = check_meta(resource, obj)
+    causes = check_meta(resource, obj) + check_finalizers(old, obj)
     if resource == PODS:
         default_pod(obj)
         obj["status"].setdefault("qosClass", old["status"].get("qosClass", "BestEffort"))

@@ -17,6 +17,7 @@ from aiohttp import web
 from minikubelet.stubapi.stubcerts import ensure_identity, ensure_token, write_private
 from minikubelet.stubapi.stubcommits import Committer
 from minikubelet.stubapi.stubdeletion import DeleteOptions
+from minikubelet.stubapi.stubgarbage import Garbage
 from minikubelet.stubapi.stubhandlers import Handlers, LogHandler
 from minikubelet.stubapi.stubkubeconfig import write_kubeconfig
 from minikubelet.stubapi.stubmetrics import Metrics
@@ -59,9 +60,9 @@ def utc_now() -> datetime:
 class StubServer:
     """A Kubernetes API server small enough to be embedded, with its state in one directory.
 
-    It runs no controllers and no scheduler, but tells of nodes that have gone silent. With `default_node`, a
-    pod that is created without a node is bound to that one at once. `port` 0 takes the last one again
-    or any free one; `log_handler` answers `pods/log` where no node is to be asked.
+    It runs no scheduler, and of controllers only garbage collection and the one that tells of silent nodes.
+    With `default_node`, a pod that is created without a node is bound to that one at once. `port` 0 takes
+    the last one again or any free one; `log_handler` answers `pods/log` where no node is to be asked.
     """
 
     def __init__(
@@ -154,6 +155,7 @@ class StubServer:
         await asyncio.gather(*missing)
         await writes.resume()
         _keep_running(stack, self._sweep(store, writes), "stub-event-sweeper")
+        _keep_running(stack, Garbage(store, writes).run(), "stub-garbage")
         _keep_running(stack, SilentNodes(store, writes, self._clock).run(), "stub-silent-nodes")
         return writes
 

@@ -35,6 +35,15 @@ class _Shape(msgspec.Struct, rename="camel"):
     pass
 
 
+class _Owner(_Shape):
+    api_version: str | None = None
+    kind: str | None = None
+    name: str | None = None
+    uid: str | None = None
+    controller: bool | None = None
+    block_owner_deletion: bool | None = None
+
+
 class _Meta(_Shape):
     name: str | None = None
     generate_name: str | None = None
@@ -44,7 +53,7 @@ class _Meta(_Shape):
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     finalizers: list[str] | None = None
-    owner_references: list[dict[str, Any]] | None = None
+    owner_references: list[_Owner] | None = None
     creation_timestamp: _Time | None = None
     deletion_timestamp: _Time | None = None
     deletion_grace_period_seconds: int | None = None

@@ -113,6 +113,26 @@ def invalid(resource: Resource, name: str, causes: Sequence[Cause]) -> ApiError:
     return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", message, details)
 
 
+def invalid_patch(why: str) -> ApiError:
+    """422 for a patch that leads to an object with fields it cannot have."""
+    cause = {"reason": "FieldValueInvalid", "message": f"Invalid value: {why}", "field": "patch"}
+    message = f' "" is invalid: patch: Invalid value: {why}'
+    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", message, {"causes": [cause]})
+
+
+def unsupported_option(kind: str, option: str, given: str, supported: Sequence[str]) -> ApiError:
+    """422 for an option of a request that has a value it cannot have; `kind` as `CreateOptions`."""
+    wanted = ", ".join(f'"{each}"' for each in supported)
+    text = f'Unsupported value: "{given}": supported values: {wanted}'
+    details = {
+        "group": "meta.k8s.io",
+        "kind": kind,
+        "causes": [{"reason": "FieldValueNotSupported", "message": text, "field": option}],
+    }
+    message = f'{kind}.meta.k8s.io "" is invalid: {option}: {text}'
+    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", message, details)
+
+
 def bad_request(message: str) -> ApiError:
     """400 for a body or a parameter that cannot be understood."""
     return ApiError(HTTPStatus.BAD_REQUEST, "BadRequest", message)

@@ -110,6 +110,8 @@ class Store:
             self._objects[resource][key_of(obj)] = Stored(obj, msgspec.json.encode(obj))
         # Nothing before the start is remembered: who resumes from an older version lists again.
         self.windows = {resource: Window(version, history) for resource in RESOURCES}
+        self.owners = asyncio.Event()
+        """set, and another one put here, when garbage collection has something to look at"""
 
     def get(self, resource: Resource, key: Key) -> Stored | None:
         """The object, or None."""
@@ -136,12 +138,24 @@ class Store:
         else:
             self._objects[change.resource][change.key] = change.after
         self.windows[change.resource].add(change)
+        if _concerns_owners(change):
+            news, self.owners = self.owners, asyncio.Event()
+            news.set()
 
     def since(self, resource: Resource, version: int) -> Sequence[Change]:
         """The changes of a resource after a version; 410 when that is too old or from another life."""
         if version > self.version:
             raise from_the_future(version, self.version)
         return self.windows[resource].since(version)
+
+
+def _concerns_owners(change: Change) -> bool:
+    if change.kind is ChangeKind.DELETED:
+        return True
+    meta = change.after.obj["metadata"]
+    before = change.before.obj["metadata"] if change.before is not None else {}
+    waits = bool(meta.get("deletionTimestamp") and meta.get("finalizers"))
+    return waits or meta.get("ownerReferences") != before.get("ownerReferences")
 
 
 def key_of(obj: Obj) -> Key:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from minikubelet.stubapi.stubdeletion import DeleteOptions, decide_delete, decide_namespace_delete
+from minikubelet.stubapi.stubfields import FieldCheck, without_unknown
 from minikubelet.stubapi.stubpatches import json_patch, merge_patch, strategic_patch
 from minikubelet.stubapi.stubresources import (
     NAMESPACES,
@@ -59,9 +60,12 @@ class Writes:
         self._clock = clock
         self._default_node = default_node
 
-    async def create(self, target: Target, body: Obj, *, dry_run: bool = False) -> Obj:
+    async def create(
+        self, target: Target, body: Obj, *, dry_run: bool = False, fields: FieldCheck | None = None
+    ) -> Obj:
         """Store a new object and return it."""
         obj = checked_body(target, body)
+        obj = obj if fields is None else fields.pruned(target.resource, obj)
         meta = obj["metadata"]
         if not meta.get("name"):
             if not meta.get("generateName"):
@@ -83,28 +87,40 @@ class Writes:
         with suppress(ApiError):  # it is there, or the namespace is gone again
             await self.create(Target(SERVICEACCOUNTS, namespace), {"metadata": {"name": "default"}})
 
-    async def update(self, target: Target, body: Obj, *, dry_run: bool = False) -> Obj:
+    async def update(
+        self, target: Target, body: Obj, *, dry_run: bool = False, fields: FieldCheck | None = None
+    ) -> Obj:
         """Replace an object, or its status alone, and return what is stored."""
         obj = checked_body(target, body)
+        obj = obj if fields is None else fields.pruned(target.resource, obj)
 
         def decide(old: Obj | None, _: Lookup) -> Decision:
-            before = require(target.resource, target.name, old)
+            before = without_unknown(target.resource, require(target.resource, target.name, old))
             return decide_update(target.resource, obj, before, target.subresource)
 
         return await self._change(target, decide, dry_run=dry_run)
 
-    async def patch(self, target: Target, media_type: str, patch: Any, *, dry_run: bool = False) -> Obj:
+    async def patch(
+        self,
+        target: Target,
+        media_type: str,
+        patch: Any,
+        *,
+        dry_run: bool = False,
+        fields: FieldCheck | None = None,
+    ) -> Obj:
         """Apply one of the three patch types to an object, or to its status alone."""
         apply = PATCHES[media_type]
         if apply is not json_patch and not isinstance(patch, dict):
             raise bad_request(f"a patch of type {media_type} is an object")
 
         def decide(old: Obj | None, _: Lookup) -> Decision:
-            before = require(target.resource, target.name, old)
+            before = without_unknown(target.resource, require(target.resource, target.name, old))
             patched = apply(before, patch)
             if not isinstance(patched, dict):
                 raise bad_request("the patch leaves no object")
             obj = checked_body(target, patched)
+            obj = obj if fields is None else fields.pruned(target.resource, obj, patched=True)
             return decide_update(target.resource, obj, before, target.subresource)
 
         return await self._change(target, decide, dry_run=dry_run)
