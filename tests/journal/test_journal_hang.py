@@ -2,6 +2,8 @@
 
 import asyncio
 import shutil
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -87,6 +89,28 @@ def test_an_agent_can_stop_while_the_disk_hangs(tmp_path: Path) -> None:
 
     hanging(tmp_path, story)
     assert on_disk(tmp_path)[:3] == [1, 2, 3]
+
+
+def test_a_process_ends_though_its_disk_never_answers() -> None:
+    source = """
+import asyncio, threading
+from minikubelet.journal.diskthread import DiskThread
+
+async def main():
+    hung = asyncio.Event()
+    disk = DiskThread(0.01, hung.set)
+    writing = asyncio.create_task(disk.run(threading.Event().wait))
+    await hung.wait()
+    assert not await disk.answered(writing)
+    disk.close()
+
+asyncio.run(main())
+print("ended")
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("ended\n", "", 0)
 
 
 @pytest.mark.parametrize("moved", [False, True])
