@@ -75,7 +75,9 @@ def run(options: argparse.Namespace) -> int:
         chosen = anonymised(chosen, nodes_of(reader))
     total = write(chosen, path)
     if chosen.left_out:
-        sys.stderr.write(f"{chosen.left_out:,} records before a gap in the journal are left out\n")
+        sys.stderr.write(
+            f"{chosen.left_out:,} records before a gap in the journal, or an older form of it, are left out\n"
+        )
     tell_damage(reader)
     checked = Verifier(open_journal(path)).run()
     if options.anonymise and checked.divergences:

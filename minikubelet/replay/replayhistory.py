@@ -143,14 +143,15 @@ def starts_anew(reducer: Reducer | None, head: Head) -> bool:
     """Whether state has to be taken from this head, and not from the reducer that has come so far.
 
     That is so at the beginning, behind a gap, where the agent had set its state aside, and where a snapshot
-    is of another form: the next life may have begun from it, without what that form has no fields for.
+    of another form holds less: the next life may have begun from it.
     """
     if reducer is None or not head.linked:
         return True
     if head.snapshot is None:
         return False
     if head.header.schema != schema_hash():
-        return begin(head, export=False).reducer is not None
+        recorded = begin(head, export=False).reducer
+        return recorded is not None and recorded.snapshot() != reducer.snapshot()
     return bool(reducer.slots) and _is_empty(head.snapshot)
 
 

@@ -232,5 +232,9 @@ def test_a_life_that_began_from_a_snapshot_of_an_older_form_is_decided_from_that
     world.write_segments(tmp_path / "j")
     ran = run_command(capsys, "replay", str(tmp_path / "j"))
     assert (ran.code, "older form" in ran.out) == (0, True), ran
-    shown = run_command(capsys, "state", str(tmp_path / "j"), "-o", "json")
-    assert '"qosClass"' not in shown.out, "the agent did not know it"
+    shown = run_command(capsys, "state", "--journal", str(tmp_path / "j"), "-o", "json")
+    assert (shown.code, '"phase"' in shown.out, '"qosClass"' in shown.out) == (0, True, False), shown
+    file = str(tmp_path / "j.mkx")
+    ran = run_command(capsys, "export", "--journal", str(tmp_path / "j"), "-o", file)
+    assert (ran.code, "every decision matches" in ran.out) == (0, True), ran
+    assert "an older form of it" in ran.err
