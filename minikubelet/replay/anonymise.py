@@ -16,22 +16,27 @@ from minikubelet.core.reducer import Snapshot as State
 from minikubelet.replay.aliases import Aliases
 from minikubelet.wire.records import encode_event, encode_snapshot
 
-_HARMLESS: Final = frozenset(
+HARMLESS: Final = frozenset(
     (
         "apiVersion", "kind", "source", "sources", "synced", "stage", "life", "phase", "command", "runtime",
         "status", "type", "qos", "qosClass", "restartPolicy", "imagePullPolicy", "protocol", "dnsPolicy",
         "terminationMessagePolicy", "effect", "operator", "scheme", "medium", "mountPropagation",
         "preemptionPolicy", "startTime", "startedAt", "finishedAt", "lastTransitionTime", "lastProbeTime",
-        "lane", "probe", "unhealthy", "ended",
+        "lane", "probe", "unhealthy", "ended", "signal", "supplementalGroupsPolicy",
     )
 )  # fmt: skip
+HARMLESS_LISTS: Final = frozenset(
+    ("sources", "synced", "conditions", "seen", "lacking", "huge_pages", "sysctls")
+)
 _AMOUNTS: Final = frozenset(("limits", "requests", "allocatedResources", "capacity"))
 _CONTAINERS: Final = frozenset(
     (
         "containers",
         "initContainers",
+        "ephemeralContainers",
         "containerStatuses",
         "initContainerStatuses",
+        "ephemeralContainerStatuses",
         "hashes",
         "pending",
         "retries",
@@ -80,6 +85,10 @@ class Anonymiser:
         if isinstance(value, list):
             if key == "hashes" and all(isinstance(item, list) for item in value):
                 return [[self.aliases.of("container", n), self.aliases.identity(h)] for n, h in value]
+            if key == "labels":
+                return [[self.aliases.of("label", k), self.aliases.of("label", v)] for k, v in value]
+            if key == "gates":
+                return [[self.aliases.of("text", condition), status] for condition, status in value]
             if key == "rejected" and parent == "":
                 return [[self._file(file), self._text(what)] for file, what in value]
             return [self._walk(item, key, parent, in_list=True) for item in value]
@@ -106,9 +115,15 @@ class Anonymiser:
             return names.slot(text)
         if key == "name":
             return self._name(text, parent)
+        if key == "crowded":
+            return names.slot(text)
+        if parent == "matchExpressions" and key in ("key", "values"):
+            return names.of("label", text)
+        if parent == "matchFields" and key in ("key", "values"):
+            return text if key == "key" else names.node(text)
         if key in ("namespace", "static_namespace"):
             return names.of("ns", text)
-        if key == "container":
+        if key in ("container", "containers", "targetContainerName"):
             return names.of("container", text)
         if key == "lane":
             return self._lane(text)
@@ -124,11 +139,11 @@ class Anonymiser:
             return names.image(text)
         if key == "origin":
             return self._file(text)
-        if key in ("message", "waiting_message"):
+        if key in ("message", "waiting_message", "disruption"):
             return self._text(text)
         if key in ("reason", "waiting_reason"):
             return text if _REASON.fullmatch(text) else self._text(text)
-        if parent in _AMOUNTS or (key in _HARMLESS and not in_list) or key in ("sources", "synced"):
+        if parent in _AMOUNTS or (key in HARMLESS and not in_list) or key in HARMLESS_LISTS:
             return text
         return names.of("text", text)
 
@@ -137,6 +152,8 @@ class Anonymiser:
             return self.aliases.of("container", text)
         if parent in ("metadata", "pod"):
             return self.aliases.pod(text)
+        if parent in ("os", "sysctls"):
+            return text
         return self.aliases.node(text) if parent == "node" else self.aliases.of("text", text)
 
     def _file(self, text: str) -> str:

@@ -101,13 +101,13 @@ def select(reader: JournalReader, *, since: int, slot: str) -> Selection:
             if starts_anew(reducer, item):
                 reducer = begin(item, export=is_export(reader)).reducer
                 left = len(chosen.steps) + chosen.left_out if chosen else 0
-                chosen = Selection(header, _of_slot(reducer, slot), [], left) if reducer else None
+                chosen = Selection(header, of_slot(reducer, slot), [], left) if reducer else None
             continue
         if chosen is None or reducer is None:
             continue
         if item.event.at < since and not chosen.steps:
             decide(reducer, item)
-            chosen.state = _of_slot(reducer, slot)
+            chosen.state = of_slot(reducer, slot)
         elif slot and brief_of(item.event.body).slot not in ("", slot):
             continue
         else:
@@ -117,11 +117,15 @@ def select(reader: JournalReader, *, since: int, slot: str) -> Selection:
     return chosen
 
 
-def _of_slot(reducer: Reducer, slot: str) -> State:
+def of_slot(reducer: Reducer, slot: str) -> State:
+    """The state as far as it is this slot's; empty: all of it."""
     state = reducer.snapshot()
     if not slot:
         return state
-    return msgspec.structs.replace(state, slots=tuple(one for one in state.slots if one.key == slot))
+    node = msgspec.structs.replace(
+        state.node, crowded=tuple(key for key in state.node.crowded if key == slot)
+    )
+    return msgspec.structs.replace(state, node=node, slots=tuple(s for s in state.slots if s.key == slot))
 
 
 def _step_of(step: Step, slot: str) -> Step:

@@ -5,13 +5,26 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec import inspect
+from msgspec.structs import replace
 
+from minikubelet.core import events as e
+from minikubelet.core.behaviours import TODAY
 from minikubelet.core.events import ManifestsJudged
+from minikubelet.core.reducer import Reducer
+from minikubelet.core.reducer import Snapshot as State
+from minikubelet.core.signals import ContainerUse, EvictionRules, Observation, PodUse, Signal, Threshold
 from minikubelet.journal.journalreader import JournalReader
+from minikubelet.model.ids import SlotKey, Source
+from minikubelet.model.pod import EphemeralContainer
 from minikubelet.replay.aliases import Aliases
+from minikubelet.replay.anonymise import HARMLESS, HARMLESS_LISTS
+from minikubelet.replay.exportcommand import of_slot
 from minikubelet.replay.replayhistory import brief_of
 from minikubelet.replay.timelinerows import Filter, rows
+from minikubelet.wire.records import decode_snapshot
 from tests.replay.replay_world import Ran, run_command, shop
+from tests.replay.scripted_pods import NODE, pod_of, pod_set
 from tests.replay.scripted_world import World
 
 Capture = pytest.CaptureFixture[str]
@@ -154,3 +167,92 @@ def test_an_empty_world_can_be_exported(tmp_path: Path, capsys: Capture) -> None
     world.start()
     world.write_segments(tmp_path / "journal")
     assert replay(capsys, export(capsys, tmp_path / "journal", "--anonymise")).code == 0
+
+
+SHORT = e.AgentStarted(
+    node=NODE, boot="boot-9", sources=(Source.API,), has_api=True, runtime="docker", behaviours=TODAY,
+    static_namespace="default", max_pods=9, labels=(("disk", "fast"), ("kubernetes.io/os", "linux")),
+    sysctls=("net.ipv4.ip_unprivileged_port_start",), huge_pages=("hugepages-2Mi",),
+    eviction=EvictionRules(thresholds=(Threshold(Signal.MEMORY_AVAILABLE, amount=100),)),
+)  # fmt: skip
+PICKY = """
+apiVersion: v1
+kind: Pod
+metadata: {name: picky}
+spec:
+  os: {name: linux}
+  nodeSelector: {disk: fast}
+  readinessGates: [{conditionType: example.com/open}]
+  securityContext: {sysctls: [{name: net.ipv4.ip_unprivileged_port_start, value: "80"}]}
+  affinity:
+    nodeAffinity:
+      requiredDuringSchedulingIgnoredDuringExecution:
+        nodeSelectorTerms: [{matchExpressions: [{key: disk, operator: In, values: [fast]}]}]
+  containers: [{name: main, image: busybox}]
+"""
+
+
+def test_what_decisions_depend_on_stays_under_aliases(tmp_path: Path, capsys: Capture) -> None:
+    world = World()
+    world.start()
+    world.tell(SHORT)
+    world.tell(e.SourceSynced(source=Source.API))
+    world.list_runtime()
+    pod = pod_of(PICKY)
+    debug = EphemeralContainer(name="debug", image="busybox", target_container_name="main")
+    pod = replace(pod, spec=replace(pod.spec, priority=0, ephemeral_containers=(debug,)))
+    told = replace(pod_set(pod, source=Source.API, origin="7"), gates=(("example.com/open", "True"),))
+    world.tell(told)
+    world.work()
+    world.segment()
+    usage = (PodUse(uid=told.uid, memory=60, containers=(ContainerUse("main", 60),)),)
+    world.tell(e.NodeMeasured(signals=(Observation(Signal.MEMORY_AVAILABLE, 50, 200),), pods=usage))
+    world.work()
+    world.tell(e.StorageMeasured(slot=told.slot, uid=told.uid, containers=(("main", 9),), total=9))
+    world.write_segments(tmp_path / "journal")
+    kinds = [row.kind for row in rows(JournalReader(tmp_path / "journal"), Filter())]
+    assert kinds.count("StartContainer") == 2
+    assert "StopContainer" in kinds
+    path = export(capsys, tmp_path / "journal", "--anonymise")
+    assert [row.kind for row in rows(JournalReader(path), Filter())] == kinds
+    export(capsys, tmp_path / "journal", "--anonymise", "--last", "0s")
+
+
+def inner(kind: inspect.Type) -> tuple[inspect.Type, ...]:
+    match kind:
+        case inspect.UnionType(types=types):
+            return types
+        case inspect.TupleType(item_types=types):
+            return types
+        case inspect.VarTupleType(item_type=item) | inspect.DictType(value_type=item):
+            return (item,)
+        case _:
+            return ()
+
+
+def test_no_word_of_a_fixed_meaning_gets_an_alias() -> None:
+    found: set[str] = set()
+    seen: set[type] = set()
+    left = [("", kind) for kind in inspect.multi_type_info((e.AnyEvent, State))]
+    while left:
+        name, kind = left.pop()
+        if isinstance(kind, inspect.EnumType) and not issubclass(kind.cls, int):
+            found.add(name)
+        elif isinstance(kind, inspect.StructType) and kind.cls not in seen:
+            seen.add(kind.cls)
+            left += [(field.encode_name, field.type) for field in kind.fields]
+        elif not isinstance(kind, inspect.StructType):
+            left += [(name, one) for one in inner(kind)]
+    assert "signal" in found
+    assert found - HARMLESS - HARMLESS_LISTS - {"reason"} == set()
+
+
+def test_an_export_of_one_pod_waits_for_no_room_of_others(tmp_path: Path, capsys: Capture) -> None:
+    world = shop()
+    world.segment()
+    state = decode_snapshot(world.parts[-1][0].body) if world.parts[-1][0] else None
+    assert state is not None
+    crowded = replace(state, node=replace(state.node, crowded=(SlotKey("default/other"),)))
+    kept = of_slot(Reducer(crowded), "shop/web-node-a")
+    assert kept.node.crowded == ()
+    assert [slot.key for slot in kept.slots] == ["shop/web-node-a"]
