@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
+from importlib import import_module
 
 import structlog
 
@@ -19,14 +20,12 @@ from minikubelet.agent.agentlogging import configure_logging, unfailing
 from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream, make_plan
 from minikubelet.agent.assembly import History, Parts, assemble, left_behind, open_history
 from minikubelet.agent.enginepaths import check_mounts
+from minikubelet.agent.laterapi import LaterApi
 from minikubelet.agent.livetable import LiveTable
 from minikubelet.agent.nodename import claim_node
-from minikubelet.agent.nodewiring import serve_node
 from minikubelet.agent.reports import Reports
 from minikubelet.agent.runtimechoice import Choice, choose_runtime
-from minikubelet.agent.upstream import reach_api
 from minikubelet.model.settings import LogFormat
-from minikubelet.nodeapi.localapi import serve_local
 from minikubelet.ports.runtimeport import RuntimeFault
 from minikubelet.shell.podpaths import PodPaths
 from minikubelet.shell.systemclock import SystemClock
@@ -78,16 +77,15 @@ async def _live(plan: AgentPlan, *, json_lines: bool) -> int:
             _log.warning(sentence)
         vault = Vault(PodPaths(plan.places.root, plan.places.logs))
         vault.load()
-        reached = await stack.enter_async_context(reach_api(plan))
-        reports = Reports(plan, reached.client, vault, clock)
+        api = LaterApi() if plan.upstream is not Upstream.NONE else None
+        reports = Reports(plan, api, vault, clock)
         parts = assemble(plan, history, runtime, reports, vault, clock=clock)
         stack.callback(parts.wired.timers.cancel_all)
         stack.push_async_callback(parts.wired.handlers.aclose)
-        await stack.enter_async_context(_local(plan, parts))
-        node = await stack.enter_async_context(serve_node(plan, parts, choice, reached))
-        _announce(plan, history, json_lines=json_lines)
-        tasks = _tasks(plan, parts, reports, node.port, vault, json_lines=json_lines)
-        await _until(stopping, [*tasks, *(start() for start in (*reached.tasks, *node.tasks))])
+        _announce(plan, history)
+        tasks = _tasks(plan, parts, reports, vault, json_lines=json_lines)
+        tasks.append(_outward(plan, (parts, choice, reports, api), stack))
+        await _until(stopping, tasks)
     _log.info("stopped; containers go on")
     return 0
 
@@ -123,41 +121,29 @@ async def _connect(choice: Choice) -> None:
         _log.warning("the container runtime does not answer yet", error=fault.message)
 
 
-@contextlib.asynccontextmanager
-async def _local(plan: AgentPlan, parts: Parts) -> AsyncIterator[None]:
-    async with contextlib.AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(serve_local(plan.places.socket, parts.view))
-        except OSError as error:
-            raise StartFault(
-                f"the socket {plan.places.socket} cannot be made: {error}; name another, shorter path with "
-                "--root-dir"
-            ) from error
-        yield
+async def _outward(
+    plan: AgentPlan, inside: tuple[Parts, Choice, Reports, LaterApi | None], stack: contextlib.AsyncExitStack
+) -> None:
+    """What others see of the agent; the libraries of it are read while the first containers start."""
+    outward = await asyncio.to_thread(import_module, "minikubelet.agent.outward")
+    await outward.live_outward(plan, outward.Inside(*inside), stack)
 
 
-def _announce(plan: AgentPlan, history: History, *, json_lines: bool) -> None:
+def _announce(plan: AgentPlan, history: History) -> None:
     for sentence in history.damage:
         _log.warning("journal", found=sentence)
     _log.info("journal", path=str(plan.places.journal), events=history.events)
     _log.info("manifests", path=str(plan.places.manifests) if plan.places.manifests else "none")
     _log.info("container logs", path=str(plan.places.logs))
-    if plan.upstream is Upstream.EMBEDDED:
-        command = f"kubectl --kubeconfig {plan.places.kubeconfig} get pods -A"
-        if json_lines:
-            _log.info("API server", kubectl=command)
-        else:
-            print(command, file=unfailing(sys.stdout), flush=True)
 
 
 def _tasks(
-    plan: AgentPlan, parts: Parts, reports: Reports, port: int, vault: Vault, *, json_lines: bool
+    plan: AgentPlan, parts: Parts, reports: Reports, vault: Vault, *, json_lines: bool
 ) -> list[Coroutine[object, object, None]]:
     tasks: list[Coroutine[object, object, None]] = [
         *parts.wired.tasks(),
         *parts.making.tasks(),
         *parts.measuring.tasks(),
-        *reports.tasks(parts.health, port),
     ]
     if parts.shutdown.seconds:
         tasks.append(LogindSource(parts.shutdown).run())
@@ -187,9 +173,18 @@ def _tasks(
 
 
 async def _until(stopping: asyncio.Event, tasks: list[Coroutine[object, object, None]]) -> None:
-    """Run all tasks until a signal; one that fails is a bug and ends the agent loudly."""
-    async with asyncio.TaskGroup() as group:
-        running = [group.create_task(task) for task in tasks]
-        await stopping.wait()
-        for task in running:
-            task.cancel()
+    """Run all tasks until a signal; one that fails is a bug and ends the agent loudly.
+
+    Raises StartFault where what others are to see of the agent cannot come up.
+    """
+    faults: list[BaseException] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(task) for task in tasks]
+            await stopping.wait()
+            for task in running:
+                task.cancel()
+    except* StartFault as group_of_faults:
+        faults += group_of_faults.exceptions
+    if faults:
+        raise faults[0]

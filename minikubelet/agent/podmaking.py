@@ -12,9 +12,9 @@ from pathlib import Path
 
 from minikubelet.agent.agentplan import AgentPlan
 from minikubelet.agent.noderoom import reserved
-from minikubelet.apiclient.apirequests import ApiClient
 from minikubelet.core.reducer import Reducer
 from minikubelet.model.settings import KubeletSettings
+from minikubelet.ports.apiport import Api
 from minikubelet.ports.clockport import Clock
 from minikubelet.ports.objectport import ObjectReader
 from minikubelet.ports.runtimeport import Runtime
@@ -44,7 +44,7 @@ class PodMaking:
         plan: AgentPlan,
         runtime: Runtime,
         vault: Vault,
-        client: ApiClient | None,
+        client: Api | None,
         *,
         reducer: Reducer,
         clock: Clock,

@@ -10,12 +10,11 @@ from collections.abc import Callable, Coroutine
 from minikubelet.agent.agentplan import AgentPlan
 from minikubelet.agent.agentview import Health
 from minikubelet.agent.noderoom import reserved
-from minikubelet.agent.upstream import NoUpstream
-from minikubelet.apiclient.apirequests import ApiClient
+from minikubelet.agent.noupstream import NoUpstream
 from minikubelet.core.commands import Decision
 from minikubelet.core.events import AnyEvent, NodeSeen
 from minikubelet.model.ids import PodUid, SlotKey
-from minikubelet.nodeapi.nodeserver import DECLARED_FEATURES
+from minikubelet.ports.apiport import Api
 from minikubelet.ports.clockport import Clock
 from minikubelet.ports.outboxport import Outbox
 from minikubelet.reporting.eventrecorder import EventRecorder, EventType, about_node
@@ -35,7 +34,7 @@ Seen = Callable[[AnyEvent, list[Decision]], None]
 class Reports:
     """What tells an API server of pods and node; nothing at all without a client."""
 
-    def __init__(self, plan: AgentPlan, client: ApiClient | None, vault: Vault, clock: Clock) -> None:
+    def __init__(self, plan: AgentPlan, client: Api | None, vault: Vault, clock: Clock) -> None:
         self._plan = plan
         self.client = client
         self._clock = clock
@@ -54,10 +53,15 @@ class Reports:
             recorder.record(about_node(plan.node_name), EventType.NORMAL, "Starting", "Starting kubelet.")
             self._running += [outbox.run, recorder.run]
 
-    def tasks(self, health: Health, port: int) -> list[Coroutine[object, object, None]]:
-        """What has to run until cancelled; the node is told of as `health` says, its API is at `port`."""
+    def tasks(
+        self, health: Health, port: int, features: tuple[str, ...]
+    ) -> list[Coroutine[object, object, None]]:
+        """What has to run until cancelled; the node is told of as `health` says.
+
+        Its API is at `port` and has the declared features.
+        """
         if self.client is not None:
-            registrar = self._registrar = self._node(self.client, health, port)
+            registrar = self._registrar = self._node(self.client, health, port, features)
             lease = NodeLease(
                 self.client,
                 self._plan.node_name,
@@ -73,7 +77,7 @@ class Reports:
         if self.client is not None:
             self._running.append(NodeWatch(self.client, self._plan.node_name, told).run)
 
-    def _node(self, client: ApiClient, health: Health, port: int) -> NodeRegistrar:
+    def _node(self, client: Api, health: Health, port: int, features: tuple[str, ...]) -> NodeRegistrar:
         kubelet = self._plan.settings.kubelet
         setup = NodeSetup(
             name=self._plan.node_name,
@@ -81,7 +85,7 @@ class Reports:
             max_pods=kubelet.max_pods,
             reserved=reserved(kubelet, read_machine(self._plan.places.root)),
             port=port,
-            declared_features=DECLARED_FEATURES,
+            declared_features=features,
         )
         return NodeRegistrar(
             client,

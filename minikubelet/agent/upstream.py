@@ -1,7 +1,6 @@
 """Upstream: the API server that an agent reports to: embedded, joined, or none.
 
-Belongs here: starting the embedded one, making the client, and what stands in when there is none. May
-not be here: what is reported (`reporting`).
+Belongs here: starting the embedded one, making the client. May not be here: what is reported (`reporting`).
 """
 
 from __future__ import annotations
@@ -16,39 +15,7 @@ from minikubelet.apiclient.apiconnection import Connection
 from minikubelet.apiclient.apierrors import KubeconfigError
 from minikubelet.apiclient.apikubeconfig import load_kubeconfig
 from minikubelet.apiclient.apirequests import ApiClient
-from minikubelet.core.commands import UpstreamCommand
-from minikubelet.model.ids import PodUid, SlotKey
-from minikubelet.ports.apiport import JsonObject
-from minikubelet.ports.outboxport import OutboxStats
 from minikubelet.stubapi.stubserver import StubServer
-
-
-class NoUpstream:
-    """The outbox of an agent without an API server: what is decided is in the journal and in `pods`."""
-
-    def put(self, command: UpstreamCommand) -> None:
-        """Nobody is to be told."""
-
-    def mirror_seen(self, slot: SlotKey, uid: PodUid, mirror_hash: str, *, deleting: bool = False) -> None:
-        """There are no mirror pods."""
-
-    def mirror_gone(self, slot: SlotKey, uid: PodUid) -> None:
-        """There are no mirror pods."""
-
-    def status_seen(self, slot: SlotKey, uid: PodUid, seen: JsonObject) -> None:
-        """There are no objects."""
-
-    def upstream_reachable(self) -> None:
-        """There is no upstream."""
-
-    def stats(self) -> OutboxStats:
-        """Nothing is left to tell."""
-        return OutboxStats(0, 0, 0)
-
-    async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109, ARG002 - the port's own parameter
-        """Everything has been told."""
-        return True
-
 
 Tasks: TypeAlias = tuple[Callable[[], Coroutine[object, object, None]], ...]
 
