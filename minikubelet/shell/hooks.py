@@ -22,7 +22,7 @@ from minikubelet.ports.clockport import Clock
 from minikubelet.ports.runtimeport import Runtime, RuntimeFault
 from minikubelet.shell.probehandlers import NoSuchPort, port_of
 from minikubelet.shell.prober import MESSAGE_CHARACTERS, Told, container_of
-from minikubelet.shell.proberhttp import HttpFault, ProbeHttp
+from minikubelet.shell.proberwords import Http, HttpFault
 from minikubelet.shell.vault import Vault
 
 LEAST_GRACE: Final = 2.0
@@ -69,7 +69,7 @@ class Hooks:
     """Runs hooks for the effects of starts and stops."""
 
     def __init__(
-        self, runtime: Runtime, vault: Vault, reducer: Reducer, http: ProbeHttp, clock: Clock, *, told: Told
+        self, runtime: Runtime, vault: Vault, reducer: Reducer, http: Http, clock: Clock, *, told: Told
     ) -> None:
         self._runtime = runtime
         self._vault = vault

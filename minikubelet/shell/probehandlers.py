@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from minikubelet.model.pod import Container, ExecAction, GRPCAction, HTTPGetAction, Probe, TCPSocketAction
 from minikubelet.ports.runtimeport import Runtime, RuntimeFault
 from minikubelet.shell import probergrpc
-from minikubelet.shell.proberhttp import HttpFault, ProbeHttp, dial_error
+from minikubelet.shell.proberwords import HttpAnswer, HttpFault, dial_error
+
+if TYPE_CHECKING:
+    from minikubelet.shell.proberhttp import ProbeHttp
 
 ENGINE_SECONDS: Final = 10.0
 """how much longer than a command may take the engine has to say that it took too long"""
@@ -50,12 +53,30 @@ class NoSuchPort(Exception):
     """A port's name that the container does not have."""
 
 
+class _LateHttp:
+    """A `ProbeHttp` that reads its library with the first request, so that no start of an agent does."""
+
+    def __init__(self) -> None:
+        self._http: ProbeHttp | None = None
+
+    async def aclose(self) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+
+    async def get(self, action: HTTPGetAction, host: str, port: int) -> HttpAnswer:
+        if self._http is None:
+            from minikubelet.shell.proberhttp import ProbeHttp  # noqa: PLC0415 - see above
+
+            self._http = ProbeHttp()
+        return await self._http.get(action, host, port)
+
+
 class ProbeHandlers:
     """Asks; also the hands of hooks."""
 
-    def __init__(self, runtime: Runtime, http: ProbeHttp | None = None) -> None:
+    def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self.http = http or ProbeHttp()
+        self.http = _LateHttp()
 
     async def aclose(self) -> None:
         """Let go of what is open."""

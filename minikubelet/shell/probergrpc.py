@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Final
 
-from minikubelet.shell.proberhttp import USER_AGENT
+from minikubelet.shell.proberwords import USER_AGENT
 
 _METHOD: Final = "/grpc.health.v1.Health/Check"
 _STATUSES: Final = ("UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")

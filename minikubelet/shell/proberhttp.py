@@ -5,33 +5,20 @@ Belongs here: how upstream asks (pkg/probe/http). May not be here: what an answe
 
 from __future__ import annotations
 
-import os
 import urllib.parse
-from typing import Final, NamedTuple
+from typing import Final
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
 from minikubelet.model.pod import HTTPGetAction
+from minikubelet.shell.proberwords import USER_AGENT, HttpAnswer, HttpFault, dial_error
 
-USER_AGENT: Final = "kube-probe/1.36"
 BODY_BYTES: Final = 10 * 1024
 MOST_REDIRECTS: Final = 10
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _UNTOUCHED: Final = "/?&=%:@!$'()*+,;~[]"
-
-
-class HttpFault(Exception):
-    """A request that got no answer."""
-
-
-class HttpAnswer(NamedTuple):
-    """Status and the beginning of the body; `elsewhere`: a redirect to another host was not followed."""
-
-    status: int
-    body: str
-    elsewhere: bool = False
 
 
 class ProbeHttp:
@@ -131,10 +118,3 @@ def _why(error: Exception) -> str:
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "EOF"
     return str(error) or type(error).__name__
-
-
-def dial_error(host: str, port: int, error: OSError) -> str:
-    """Why a connection could not be opened, in upstream's words."""
-    known = error.errno is not None and error.errno > 0
-    why = os.strerror(error.errno or 0) if known else error.strerror or str(error)
-    return f"dial tcp {host}:{port}: {why.lower()}"

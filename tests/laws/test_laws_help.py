@@ -1,4 +1,5 @@
 """Help is quick because it imports next to nothing: what is heavy is imported by the command that needs it.
+The loop of an agent waits as little.
 
 Times are the bench's business; what is imported is a fact.
 """
@@ -23,6 +24,8 @@ except SystemExit as exit:
     code = exit.code
 print(json.dumps({"code": code or 0, "modules": sorted(sys.modules)}), file=sys.stderr)
 """
+
+START = "import json, sys, minikubelet.agent.lifetime; print(json.dumps(list(sys.modules)))"
 
 
 def loaded_by(*arguments: str) -> tuple[str, list[str]]:
@@ -50,3 +53,14 @@ def test_the_check_sees_what_is_loaded() -> None:
         cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=True,
     )  # fmt: skip
     assert "msgspec" in json.loads(done.stderr.splitlines()[-1])["modules"]
+
+
+def test_an_agents_loop_waits_for_no_library_of_its_servers_and_clients() -> None:
+    """What `run` reads before its first container can start; `agent.outward` has the rest."""
+    done = subprocess.run(
+        [sys.executable, "-c", START],
+        cwd=ROOT, capture_output=True, text=True, timeout=100, check=True,
+    )  # fmt: skip
+    loaded = set(json.loads(done.stdout))
+    assert "minikubelet.shell.loop" in loaded
+    assert loaded.isdisjoint({"aiohttp", "cryptography", "minikubelet.agent.outward"})

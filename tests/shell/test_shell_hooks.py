@@ -37,7 +37,7 @@ from minikubelet.shell.images import Images
 from minikubelet.shell.limiter import Limiter
 from minikubelet.shell.podconfig import NodeSide, PodConfigMaker
 from minikubelet.shell.podpaths import PodPaths
-from minikubelet.shell.proberhttp import HttpAnswer, HttpFault
+from minikubelet.shell.proberwords import HttpAnswer, HttpFault
 from minikubelet.shell.pullwaits import PullWaits
 from minikubelet.shell.systemclock import SystemClock
 from minikubelet.shell.vault import Vault
