@@ -6,6 +6,7 @@ what any part does, or when the life ends (`lifetime`).
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 
@@ -39,9 +40,13 @@ STARTS_AT_ONCE = 4
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a life consists of; `wired` and `making` have tasks that go on until cancelled."""
+    """What a life consists of; `wired` and `making` have tasks that go on until cancelled.
+
+    `at_work` is set once runtime and folder are known, so that the first commands for containers are decided.
+    """
 
     wired: Wired
+    at_work: asyncio.Event
     making: PodMaking
     measuring: Measuring
     shutdown: ShutdownTurns
@@ -113,11 +118,14 @@ def assemble(
     outbox, reducer, journal = reports.outbox, history.reducer, history.journal
     making = PodMaking(plan, runtime, vault, reports.client, reducer=reducer, clock=clock, noted=reports.note)
     event_log = EventLog()
+    at_work = asyncio.Event()
 
     def seen(seq: int, event: AnyEvent, decisions: list[Decision]) -> None:
         event_log.seen(seq, event, decisions)
         reports.seen(event, decisions)
         shutdown.seen()
+        if not at_work.is_set() and _knows_its_pods(plan, reducer):
+            at_work.set()
 
     wired = wire(
         Given(
@@ -148,7 +156,20 @@ def assemble(
         clock=clock,
         reclaim=making.image_gc.reclaim,
     )
-    return Parts(wired=wired, making=making, measuring=measuring, shutdown=shutdown, view=view, health=health)
+    return Parts(
+        wired=wired,
+        at_work=at_work,
+        making=making,
+        measuring=measuring,
+        shutdown=shutdown,
+        view=view,
+        health=health,
+    )
+
+
+def _knows_its_pods(plan: AgentPlan, reducer: Reducer) -> bool:
+    node = reducer.node
+    return node.listed and (plan.places.manifests is None or Source.FILE in node.synced)
 
 
 def _started(plan: AgentPlan, boot: str, runtime: Runtime) -> AgentStarted:

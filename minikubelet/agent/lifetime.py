@@ -38,6 +38,9 @@ from minikubelet.sources.manifestreading import manifest_reader
 CONNECT_SECONDS = 10.0
 """how long a start waits for a runtime that hangs; signals wait with it"""
 
+FIRST_SECONDS = 1.0
+"""for how long what others see of the agent comes after its pods, where engine or folder do not answer"""
+
 _log = structlog.get_logger()
 
 
@@ -125,6 +128,9 @@ async def _outward(
     plan: AgentPlan, inside: tuple[Parts, Choice, Reports, LaterApi | None], stack: contextlib.AsyncExitStack
 ) -> None:
     """What others see of the agent; the libraries of it are read while the first containers start."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FIRST_SECONDS):
+            await inside[0].at_work.wait()
     outward = await asyncio.to_thread(import_module, "minikubelet.agent.outward")
     await outward.live_outward(plan, outward.Inside(*inside), stack)
 
