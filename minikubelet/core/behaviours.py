@@ -37,6 +37,9 @@ class Behaviour(IntEnum):
     SANDBOXES_BACK_OFF = 7
     """A sandbox that dies soon after its start is replaced after a wait that doubles, up to a minute: one
     that ended at once was replaced at once, for ever."""
+    CONTAINER_RESTARTS = 8
+    """A container's own restartPolicy and restartPolicyRules decide over its restarts: its pod's policy did,
+    except for sidecars (upstream: pkg/api/v1/pod/util.go, ContainerShouldRestart)."""
 
 
 Behaviours = tuple[Behaviour, ...]

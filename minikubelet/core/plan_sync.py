@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from minikubelet.core import lifecycle, probes
 from minikubelet.core.backoff import CRASH_MAX, RETRY_MAX, SECOND, SHOWN_AS_FAILED, retry_delay
-from minikubelet.core.behaviours import Behaviour
+from minikubelet.core.behaviours import Behaviour, Behaviours
 from minikubelet.core.commands import (
     NEXT_SANDBOX,
     SANDBOX_LANE,
@@ -20,6 +20,7 @@ from minikubelet.core.commands import (
 )
 from minikubelet.core.draft import Draft
 from minikubelet.core.plan_stop import remove_sandbox, stop, stop_container
+from minikubelet.core.restarts import restarts_whatever_ends, sandbox_comes_again, will_restart
 from minikubelet.core.state import (
     ContainerRecord,
     Generation,
@@ -53,18 +54,6 @@ def sync(gen: Generation, draft: Draft) -> Generation:
     return gen
 
 
-def restart_policy(gen: Generation) -> str:
-    """Always, OnFailure or Never."""
-    return (gen.pod.spec.restart_policy if gen.pod else "") or "Always"
-
-
-def will_restart(gen: Generation, record: ContainerRecord) -> bool:
-    """Whether the restart policy starts a container again that has ended."""
-    policy = restart_policy(gen)
-    failed = record.exit_code != 0 or record.unhealthy is not None
-    return record.again or policy == "Always" or (policy == "OnFailure" and failed)
-
-
 def _over(gen: Generation, draft: Draft) -> Reason | None:
     """Why the pod is to run no longer, if so."""
     deadline = gen.pod.spec.active_deadline_seconds if gen.pod else None
@@ -73,29 +62,29 @@ def _over(gen: Generation, draft: Draft) -> Reason | None:
         if ends_at <= draft.now.at:
             return Reason.DEADLINE_EXCEEDED
         draft.wake_by(ends_at)
-    return Reason.POD_FINISHED if finished(gen) else None
+    return Reason.POD_FINISHED if finished(gen, draft.behaviours) else None
 
 
-def finished(gen: Generation) -> bool:
-    """Whether nothing of the pod is ever to be started again by its restart policy."""
-    if restart_policy(gen) == "Always":
+def finished(gen: Generation, behaviours: Behaviours) -> bool:
+    """Whether nothing of the pod is ever to be started again by the restart policies that hold."""
+    if restarts_whatever_ends(gen, behaviours):
         return False
     if any(p.command == "StartContainer" for p in gen.pending.values()):
         return False
     for container in init_containers(gen):
         record = record_of(gen, container.name)
         failed = record.life is Life.EXITED and record.exit_code != 0
-        if failed and not is_sidecar(container) and not will_restart(gen, record):
+        if failed and not is_sidecar(container) and not will_restart(gen, record, behaviours):
             return True
     records = [record_of(gen, c.name) for c in main_containers(gen)]
-    if all(r.life is Life.EXITED and not will_restart(gen, r) for r in records):
+    if all(r.life is Life.EXITED and not will_restart(gen, r, behaviours) for r in records):
         return True
-    return _lost_for_good(gen)
+    return _lost_for_good(gen, behaviours)
 
 
-def _lost_for_good(gen: Generation) -> bool:
-    """With policy Never, a pod whose sandbox died after its containers had started is not made anew."""
-    if restart_policy(gen) != "Never" or (gen.sandbox is not None and gen.sandbox.ready):
+def _lost_for_good(gen: Generation, behaviours: Behaviours) -> bool:
+    """A pod that never restarts and whose sandbox died after its containers had started is not made anew."""
+    if sandbox_comes_again(gen, behaviours) or (gen.sandbox is not None and gen.sandbox.ready):
         return False
     return any(record.attempt >= 0 for record in gen.containers.values())
 
@@ -217,7 +206,8 @@ def _main(gen: Generation, container: Container, sandbox: Sandbox, draft: Draft)
             grace = probes.grace_of_unhealthy(gen, container, record.unhealthy)
             return stop_container(gen, record, draft, Reason.UNHEALTHY, grace)
         return gen
-    if record.life is Life.EXITED and not (is_sidecar(container) or will_restart(gen, record)):
+    again = is_sidecar(container) or will_restart(gen, record, draft.behaviours)
+    if record.life is Life.EXITED and not again:
         return gen
     return _start(gen, record, sandbox, draft)
 

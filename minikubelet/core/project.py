@@ -13,7 +13,7 @@ from minikubelet.core.behaviours import Behaviour
 from minikubelet.core.commands import Reason
 from minikubelet.core.nodefacts import NodeFacts, Refusal
 from minikubelet.core.probes import has_started
-from minikubelet.core.project_container import container_status, ephemeral_status
+from minikubelet.core.project_container import Seen, container_status, ephemeral_status
 from minikubelet.core.state import (
     Generation,
     Life,
@@ -41,11 +41,11 @@ def project(gen: Generation, node: NodeFacts, now: Moment) -> PodStatus:
     """The status of a pod at the moment of an event."""
     if gen.refused is not None:
         return _rejected(gen, gen.refused)
-    runtime = node.runtime or "unknown"
-    inits = tuple([container_status(gen, c, runtime, now.at, init=True) for c in init_containers(gen)])
-    mains = tuple([container_status(gen, c, runtime, now.at, init=False) for c in main_containers(gen)])
+    seen = Seen(node.runtime or "unknown", now.at, node.behaviours)
+    inits = tuple([container_status(gen, c, seen, init=True) for c in init_containers(gen)])
+    mains = tuple([container_status(gen, c, seen, init=False) for c in main_containers(gen)])
     told = Behaviour.EPHEMERAL_CONTAINERS in node.behaviours
-    debugs = tuple([ephemeral_status(gen, c, runtime, now.at) for c in ephemeral_containers(gen) if told])
+    debugs = tuple([ephemeral_status(gen, c, seen) for c in ephemeral_containers(gen) if told])
     incomplete = _incomplete(gen)
     phase, reason, message = _verdict(gen, mains, incomplete)
     ips = addresses(gen, node) or _last_addresses(gen)

@@ -7,9 +7,13 @@ Belongs here: waiting, running, terminated and their reasons. May not be here: t
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from minikubelet.core.backoff import CRASH_MAX, SECOND, SHOWN_AS_FAILED
-from minikubelet.core.plan_sync import due_at, will_restart
+from minikubelet.core.behaviours import Behaviours
+from minikubelet.core.plan_sync import due_at
 from minikubelet.core.probes import has_started, is_ready
+from minikubelet.core.restarts import will_restart
 from minikubelet.core.state import (
     ContainerRecord,
     Generation,
@@ -36,12 +40,18 @@ LOST_EXIT = 137
 LOST = "The container could not be located when the pod was terminated"
 
 
-def container_status(
-    gen: Generation, container: Container, runtime: str, at: int, *, init: bool
-) -> ContainerStatus:
-    """The status of one container at a moment (µs); `runtime` is the scheme of container ids."""
-    record = record_of(gen, container.name)
-    state = _state(gen, container, record, runtime, at, init=init)
+class Seen(NamedTuple):
+    """How containers are seen: `runtime` is the scheme of their ids, `at` the moment (µs)."""
+
+    runtime: str
+    at: int
+    behaviours: Behaviours
+
+
+def container_status(gen: Generation, container: Container, seen: Seen, *, init: bool) -> ContainerStatus:
+    """The status of one container."""
+    record, runtime = record_of(gen, container.name), seen.runtime
+    state = _state(gen, container, record, seen, init=init)
     once = init and not is_sidecar(container)
     done = once and record.life is Life.EXITED and record.exit_code == 0
     return ContainerStatus(
@@ -57,15 +67,15 @@ def container_status(
     )
 
 
-def ephemeral_status(gen: Generation, container: Container, runtime: str, at: int) -> ContainerStatus:
+def ephemeral_status(gen: Generation, container: Container, seen: Seen) -> ContainerStatus:
     """The status of an ephemeral container: never ready, and whether it has started is not said of it."""
-    record = record_of(gen, container.name)
+    record, runtime = record_of(gen, container.name), seen.runtime
     if record.running:
         state = ContainerState(running=ContainerStateRunning(started_at=rfc3339(record.started_at)))
     elif record.life is Life.EXITED:
         state = ContainerState(terminated=_terminated(record.end(), runtime))
     elif record.tries and record.waiting_reason and gen.stage is Stage.ACTIVE:
-        state = ContainerState(waiting=_failed_start(container, record, at))
+        state = ContainerState(waiting=_failed_start(container, record, seen.at))
     else:
         state = ContainerState(waiting=ContainerStateWaiting(reason="ContainerCreating"))
     return ContainerStatus(
@@ -80,15 +90,15 @@ def ephemeral_status(gen: Generation, container: Container, runtime: str, at: in
 
 
 def _state(
-    gen: Generation, container: Container, record: ContainerRecord, runtime: str, at: int, *, init: bool
+    gen: Generation, container: Container, record: ContainerRecord, seen: Seen, *, init: bool
 ) -> ContainerState:
     if record.running:
         return ContainerState(running=ContainerStateRunning(started_at=rfc3339(record.started_at)))
-    waiting = _waiting(gen, container, record, at, init=init)
+    waiting = _waiting(gen, container, record, seen, init=init)
     if waiting is not None:
         return ContainerState(waiting=waiting)
     if record.life is Life.EXITED:
-        return ContainerState(terminated=_terminated(record.end(), runtime))
+        return ContainerState(terminated=_terminated(record.end(), seen.runtime))
     if not init and _lost(gen):
         lost = ContainerStateTerminated(exit_code=LOST_EXIT, reason="ContainerStatusUnknown", message=LOST)
         return ContainerState(terminated=lost)
@@ -108,14 +118,15 @@ def _lost(gen: Generation) -> bool:
 
 
 def _waiting(
-    gen: Generation, container: Container, record: ContainerRecord, at: int, *, init: bool
+    gen: Generation, container: Container, record: ContainerRecord, seen: Seen, *, init: bool
 ) -> ContainerStateWaiting | None:
     """What a container that is to run (again) waits for; None if nothing holds it back."""
+    at = seen.at
     if gen.stage is not Stage.ACTIVE:
         return None
     if record.tries and record.waiting_reason:
         return _failed_start(container, record, at)
-    if record.life is not Life.EXITED or not _comes_again(gen, container, record, init=init):
+    if record.life is not Life.EXITED or not _comes_again(gen, container, record, seen, init=init):
         return None
     due = due_at(gen, record, at)
     if due <= at:
@@ -153,10 +164,12 @@ def _failed_start(container: Container, record: ContainerRecord, at: int) -> Con
     return ContainerStateWaiting(reason=reason, message=message)
 
 
-def _comes_again(gen: Generation, container: Container, record: ContainerRecord, *, init: bool) -> bool:
+def _comes_again(
+    gen: Generation, container: Container, record: ContainerRecord, seen: Seen, *, init: bool
+) -> bool:
     if is_sidecar(container):
         return True
-    return will_restart(gen, record) and not (init and record.exit_code == 0)
+    return will_restart(gen, record, seen.behaviours) and not (init and record.exit_code == 0)
 
 
 def _last_state(state: ContainerState, record: ContainerRecord, runtime: str) -> ContainerState:

@@ -27,6 +27,8 @@ from minikubelet.model.podbase import (
 from minikubelet.model.podcontainer import (
     Container,
     ContainerPort,
+    ContainerRestartRule,
+    ContainerRestartRuleOnExitCodes,
     EphemeralContainer,
     ResourceRequirements,
     VolumeDevice,
@@ -111,6 +113,8 @@ __all__ = [
     "ConfigMapVolumeSource",
     "Container",
     "ContainerPort",
+    "ContainerRestartRule",
+    "ContainerRestartRuleOnExitCodes",
     "DnsPolicy",
     "DownwardAPIProjection",
     "DownwardAPIVolumeFile",

@@ -43,7 +43,7 @@ Quantity = Annotated[str, msgspec.Meta(extra={"quantity": True})]
 
 
 class RestartPolicy(StrEnum):
-    """When containers of a pod are started again; for an init container only `Always` (a sidecar)."""
+    """When containers are started again; an init container with `Always` is a sidecar."""
 
     ALWAYS = "Always"
     ON_FAILURE = "OnFailure"

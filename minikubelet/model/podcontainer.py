@@ -51,6 +51,20 @@ class VolumeDevice(ApiStruct, frozen=True, kw_only=True):
     device_path: str
 
 
+class ContainerRestartRuleOnExitCodes(ApiStruct, frozen=True, kw_only=True):
+    """Exit codes: those of `values` (operator In), or all others (NotIn)."""
+
+    operator: str = ""
+    values: tuple[int, ...] = ()
+
+
+class ContainerRestartRule(ApiStruct, frozen=True, kw_only=True):
+    """What becomes of a container that ends with one of these exit codes: `Restart` starts it again."""
+
+    action: str = ""
+    exit_codes: ContainerRestartRuleOnExitCodes | None = None
+
+
 class Container(ApiStruct, frozen=True, kw_only=True):
     """One container. `command` empty: the image's entry point; `args` empty: the image's own."""
 
@@ -65,7 +79,7 @@ class Container(ApiStruct, frozen=True, kw_only=True):
     resources: ResourceRequirements = ResourceRequirements()
     resize_policy: tuple[Raw, ...] = ()
     restart_policy: str = ""
-    restart_policy_rules: tuple[Raw, ...] = ()
+    restart_policy_rules: tuple[ContainerRestartRule, ...] = ()
     volume_mounts: tuple[VolumeMount, ...] = ()
     volume_devices: tuple[VolumeDevice, ...] = ()
     liveness_probe: Probe | None = None

@@ -14,9 +14,10 @@ from minikubelet.core.backoff import CRASH_MAX
 from minikubelet.core.commands import CLEANUP_LANE, NEXT_SANDBOX, SANDBOX_LANE
 from minikubelet.core.nodefacts import NodeFacts
 from minikubelet.core.plan import waits_for
-from minikubelet.core.plan_sync import due_at, restart_policy, will_restart
+from minikubelet.core.plan_sync import due_at
 from minikubelet.core.probes import has_started
 from minikubelet.core.project import project
+from minikubelet.core.restarts import policy_of, restart_policy, will_restart
 from minikubelet.core.state import (
     ContainerRecord,
     Generation,
@@ -84,7 +85,10 @@ def _of_stage(scene: Scene, gen: Generation) -> Iterator[str]:
     elif gen.stage is Stage.FINISHED and gen.refused is not None:
         yield f"the node has refused the pod: {gen.refused.reason}: {gen.refused.message}"
     elif gen.stage is Stage.FINISHED:
-        yield f"the pod has finished: restartPolicy {restart_policy(gen)} starts nothing of it again"
+        every = (*init_containers(gen), *main_containers(gen))
+        policies = dict.fromkeys(policy_of(gen, c.name, scene.node.behaviours) for c in every)
+        policy = " and ".join(policies) or restart_policy(gen)
+        yield f"the pod has finished: restartPolicy {policy} starts nothing of it again"
     elif gen.stage is Stage.CLEANED:
         yield "nothing is left of the pod on the node; it waits for its API object to go"
     elif not gen.offered and gen.source not in scene.node.synced and gen.source in scene.node.sources:
@@ -132,8 +136,12 @@ def _of_container(scene: Scene, gen: Generation, name: str) -> Iterator[str]:
     init = container in init_containers(gen)
     if record.life is Life.EXITED and init and not is_sidecar(container) and record.exit_code == 0:
         yield "it is an init container and has completed"
-    elif record.life is Life.EXITED and not is_sidecar(container) and not will_restart(gen, record):
-        policy = restart_policy(gen)
+    elif (
+        record.life is Life.EXITED
+        and not is_sidecar(container)
+        and not will_restart(gen, record, scene.node.behaviours)
+    ):
+        policy = policy_of(gen, name, scene.node.behaviours)
         yield f"restartPolicy {policy} does not start it again after exit code {record.exit_code}"
     yield from _of_back_off(scene, gen, record)
 

@@ -80,7 +80,7 @@ class PodEvents:
             return f"Stopping container {stop.container}"
         probe = f"{kind.value.lower()} probe" if kind else "its probe"
         pod = self._full_pod(stop.uid)
-        never = pod is not None and pod.spec.restart_policy == "Never"
+        never = pod is not None and _policy(pod, stop.container) == "Never"
         return f"Container {stop.container} failed {probe}{'' if never else ', will be restarted'}"
 
     def _event(self, event: AnyEvent) -> None:
@@ -167,3 +167,9 @@ class PodEvents:
 
     def _warning(self, subject: Subject, reason: str, message: str) -> None:
         self._recorder.record(subject, EventType.WARNING, reason, message)
+
+
+def _policy(pod: Pod, name: str) -> str:
+    """The restart policy of a container: its own, or its pod's."""
+    every = (*pod.spec.init_containers, *pod.spec.containers)
+    return next((c.restart_policy for c in every if c.name == name), "") or pod.spec.restart_policy

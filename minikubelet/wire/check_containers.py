@@ -24,6 +24,7 @@ from minikubelet.model.podquantity import parse_quantity
 from minikubelet.wire import check_names as names
 from minikubelet.wire.check_env import check_env, check_env_from
 from minikubelet.wire.check_probes import check_probes
+from minikubelet.wire.check_restarts import check_restarts
 from minikubelet.wire.check_security import check_security
 from minikubelet.wire.fieldpaths import Findings, Path
 
@@ -43,7 +44,9 @@ def check_containers(spec: PodSpec, path: Path, findings: Findings) -> None:
             _check_name(container, at, seen, findings)
             _check_container(container, spec, at, findings)
             _check_role(container, at, findings, init=key == "initContainers")
-            if key == "containers" or container.restart_policy:  # plain init containers never run together
+            if (
+                key == "containers" or container.restart_policy == "Always"
+            ):  # plain init containers never run together
                 _check_host_ports(container, at, host_ports, findings)
 
 
@@ -82,12 +85,7 @@ def _check_container(container: Container, spec: PodSpec, at: Path, findings: Fi
 
 def _check_role(container: Container, at: Path, findings: Findings, *, init: bool) -> None:
     sidecar = init and container.restart_policy == "Always"
-    if init and container.restart_policy not in ("", "Always"):
-        findings.unsupported((*at, "restartPolicy"), container.restart_policy, ("Always",))
-    elif not init and container.restart_policy not in ("", "Always", "OnFailure", "Never"):
-        findings.unsupported(
-            (*at, "restartPolicy"), container.restart_policy, ("Always", "OnFailure", "Never")
-        )
+    check_restarts(container, at, findings)
     if not init or sidecar:
         check_probes(container, at, findings)
         return

@@ -16,7 +16,6 @@ from minikubelet.model.pod import Pod
 _OF_CONTAINERS = (
     "resizePolicy",
     "resources.claims",
-    "restartPolicyRules",
     "securityContext.appArmorProfile",
     "securityContext.windowsOptions",
     "volumeDevices",
@@ -27,9 +26,11 @@ _VOLUMES_HONOURED = ("name", "emptyDir", "hostPath", "configMap", "secret", "dow
 ON_DISK: Final = "spec.volumes[].emptyDir.sizeLimit"
 """A limit without effect on a static pod where the directory is on disk: such pods are never evicted."""
 
+ALL_CONTAINERS: Final = "spec.containers[].restartPolicyRules[].action"
+"""`RestartAllContainers` has no effect, in rules of init containers neither: the policy decides instead."""
+
 NOT_HONOURED: Final = frozenset(
     (
-        "spec.containers[].restartPolicy",
         "spec.resourceClaims",
         "spec.resources",
         "spec.runtimeClassName",
@@ -57,6 +58,9 @@ def not_honoured(pod: Pod) -> tuple[str, ...]:
         v.empty_dir and v.empty_dir.size_limit and v.empty_dir.medium != "Memory" for v in pod.spec.volumes
     ):
         named.setdefault(ON_DISK)
+    every = (*pod.spec.init_containers, *pod.spec.containers)
+    if any(rule.action == "RestartAllContainers" for c in every for rule in c.restart_policy_rules):
+        named.setdefault(ALL_CONTAINERS)
     return tuple(sorted(named))
 
 

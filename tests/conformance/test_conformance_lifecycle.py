@@ -103,6 +103,43 @@ def test_always_restarts_what_succeeded(seen: Seen) -> None:
     assert seen.status["phase"] == "Running"
 
 
+@pod(runs("n=$(cat /log/n 2>/dev/null || echo 0); echo $((n+1)) > /log/n; [ $n = 1 ] || exit 42", volumes=LOG,
+          restartPolicy="Never", main={"volumeMounts": AT, "restartPolicy": "Never", "restartPolicyRules": [
+    {"action": "Restart", "exitCodes": {"operator": "In", "values": [41, 42]}},
+]}))  # fmt: skip
+@fields(
+    "Container.restartPolicyRules",
+    "ContainerRestartRule.action",
+    "ContainerRestartRule.exitCodes",
+    "ContainerRestartRuleOnExitCodes.operator",
+    "ContainerRestartRuleOnExitCodes.values",
+)
+def test_a_rule_restarts_what_its_policy_would_not(ended: Seen) -> None:
+    assert ended.status["phase"] == "Succeeded"
+    assert ended.container()["restartCount"] == 1
+    assert ended.container()["lastState"]["terminated"]["exitCode"] == 42
+
+
+@pod(runs("exit 42", restartPolicy="Always", main={"restartPolicy": "Never", "restartPolicyRules": [
+    {"action": "Restart", "exitCodes": {"operator": "NotIn", "values": [42]}},
+]}, initContainers=[step("once", says("once"), restartPolicy="Never")], volumes=LOG))  # fmt: skip
+@fields("Container.restartPolicy", "ContainerRestartRuleOnExitCodes.operator")
+def test_a_pod_that_always_restarts_ends_where_its_container_never_does(ended: Seen) -> None:
+    assert ended.status["phase"] == "Failed"
+    assert ended.container()["restartCount"] == 0
+    assert ended.exit_code() == 42
+
+
+@pod(runs("echo never", restartPolicy="Always", initContainers=[
+    {"name": "fails", "image": "busybox:1.36", "command": ["false"], "restartPolicy": "Never"},
+]))  # fmt: skip
+@fields("Container.restartPolicy")
+def test_an_init_container_that_never_restarts_fails_its_pod(ended: Seen) -> None:
+    assert ended.status["phase"] == "Failed"
+    assert ended.exit_code("fails") == 1
+    assert ended.container()["state"]["waiting"]["reason"] == "PodInitializing"
+
+
 @pod(runs(f"until [ -e /log/all ]; do sleep 0.1; done; cat /log/all; {STAYS}", volumes=LOG, main={
     "volumeMounts": AT,
     "lifecycle": {"postStart": {"exec": {"command": ["sh", "-c", says("post-start")]}}},

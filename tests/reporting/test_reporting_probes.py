@@ -39,10 +39,10 @@ def stop(reason: Reason) -> Decision:
     return Decision(command, (1,))
 
 
-def killing(policy: str, reason: Reason, *events: AnyEvent) -> str:
+def killing(policy: str, reason: Reason, *events: AnyEvent, own: str = "") -> str:
     """What is told of a stop that the last of these events led to."""
     recorder = Recorder()
-    pod = Pod(spec=PodSpec(containers=(Container(name="web"),), restart_policy=policy))
+    pod = Pod(spec=PodSpec(containers=(Container(name="web", restart_policy=own),), restart_policy=policy))
     events_of = PodEvents(recorder, "node-1", lambda _: pod)
     for event in events[:-1]:
         events_of.seen(event, [])
@@ -62,6 +62,13 @@ def killing(policy: str, reason: Reason, *events: AnyEvent) -> str:
 )
 def test_a_stop_for_a_failed_probe_says_which(policy: str, kind: ProbeKind, words: str) -> None:
     assert killing(policy, Reason.UNHEALTHY, probed(kind)) == words
+
+
+def test_a_containers_own_policy_decides_whether_it_is_said_to_come_again() -> None:
+    told = killing("Never", Reason.UNHEALTHY, probed(ProbeKind.LIVENESS), own="Always")
+    assert told == "Container web failed liveness probe, will be restarted"
+    told = killing("Always", Reason.UNHEALTHY, probed(ProbeKind.LIVENESS), own="Never")
+    assert told == "Container web failed liveness probe"
 
 
 def test_a_stop_that_comes_later_still_knows_which_probe_failed() -> None:

@@ -15,8 +15,10 @@ from msgspec.structs import replace
 from minikubelet.apiclient.apipaths import pod_path
 from minikubelet.core import apply, draft, lifecycle, look, plan, plan_stop, plan_sync, step
 from minikubelet.core.backoff import CRASH_INITIAL, SECOND
+from minikubelet.core.behaviours import Behaviours
 from minikubelet.core.events import AgentStarted, PodObserved
-from minikubelet.core.state import Generation, Slot, Stage
+from minikubelet.core.restarts import restart_policy
+from minikubelet.core.state import ContainerRecord, Generation, Slot, Stage
 from minikubelet.journal.diskjournal import DiskJournal
 from minikubelet.model.ids import PodUid, split_slot
 from minikubelet.ports.sourceport import FileStatus
@@ -189,13 +191,15 @@ def next_generation_does_not_wait(patch: Patch) -> None:
 
 
 def restart_policy_is_ignored(patch: Patch) -> None:
-    patch.setattr(plan_sync, "will_restart", lambda _gen, _record: True)
-    patch.setattr(plan_sync, "finished", lambda _gen: False)
+    patch.setattr(plan_sync, "will_restart", lambda _gen, _record, _behaviours: True)
+    patch.setattr(plan_sync, "finished", lambda _gen, _behaviours: False)
 
 
 def failures_are_not_restarted(patch: Patch) -> None:
-    policy = plan_sync.restart_policy
-    patch.setattr(plan_sync, "will_restart", lambda gen, record: record.again or policy(gen) == "Always")
+    def again(gen: Generation, record: ContainerRecord, _behaviours: Behaviours) -> bool:
+        return record.again or restart_policy(gen) == "Always"
+
+    patch.setattr(plan_sync, "will_restart", again)
 
 
 def released_with_containers(patch: Patch) -> None:

@@ -82,11 +82,15 @@ EVERYWHERE: dict[str, Told] = {
         "EphemeralContainer.readinessProbe",
         "EphemeralContainer.resources",
         "EphemeralContainer.restartPolicy",
+        "EphemeralContainer.restartPolicyRules",
         "EphemeralContainer.startupProbe",
     ),
     "PodSpec.serviceAccount": Told(Verdict.ELSEWHERE, "API servers copy it into serviceAccountName"),
     "Toleration.tolerationSeconds": Told(Verdict.ELSEWHERE, "for the controller that evicts"),
     "PodSpec.hostUsers": Told(Verdict.HONOURED, "`false` is refused: no user namespace per pod"),
+    "ContainerRestartRule.action": Told(
+        Verdict.HONOURED, "`Restart`; `RestartAllContainers` has no effect, and a warning says so"
+    ),
     "LifecycleHandler.tcpSocket": Told(Verdict.REFUSED, "the hook fails, as upstream's"),
     "VolumeMount.recursiveReadOnly": Told(Verdict.HONOURED, "`Enabled` is refused"),
 }
@@ -195,9 +199,7 @@ def without_effect() -> dict[str, Told]:
         for name in above:
             field = next(f for f in msgspec.structs.fields(kind) if f.encode_name == name)
             kind = next(_structs(field.type))
-        partly = path == "spec.containers[].restartPolicy"
-        told = Told(Verdict.HONOURED, "of init containers; of others a warning says that it has no effect")
-        found[f"{kind.__name__}.{last}"] = told if partly else Told(Verdict.IGNORED, "a warning names it")
+        found[f"{kind.__name__}.{last}"] = Told(Verdict.IGNORED, "a warning names it")
     return found
 
 

@@ -59,6 +59,16 @@ def test_what_needs_others_to_take_part_is_named() -> None:
     assert named(containers=[container]) == ("spec.containers[].resizePolicy",)
 
 
+def test_rules_that_restart_all_containers_are_named() -> None:
+    rules = [
+        {"action": action, "exitCodes": {"operator": "In"}} for action in ("Restart", "RestartAllContainers")
+    ]
+    mine = {"name": "c", "image": "i", "restartPolicy": "Never"}
+    assert named(containers=[{**mine, "restartPolicyRules": rules[:1]}]) == ()
+    expected = ("spec.containers[].restartPolicyRules[].action",)
+    assert named(containers=[{**mine, "restartPolicyRules": rules}]) == expected
+
+
 def test_placement_and_overhead_are_honoured() -> None:
     required = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "k", "operator": "Exists"}]}]}
     affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}

@@ -77,7 +77,45 @@ REFUSED: list[tuple[str, object, str]] = [
     (f"{C}.image", " a", "must not have leading or trailing spaces"),
     (f"{C}.imagePullPolicy", "always", "imagePullPolicy: Unsupported value"),
     (f"{C}.terminationMessagePolicy", "Log", "terminationMessagePolicy: Unsupported value"),
-    (f"{C}.restartPolicy", "Sometimes", "restartPolicy: Unsupported value"),
+    (
+        f"{C}.restartPolicy",
+        "Sometimes",
+        'restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure"',
+    ),
+    (
+        f"{C}.restartPolicyRules",
+        [{"action": "Restart", "exitCodes": {"operator": "In", "values": [1]}}],
+        "spec.containers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are",
+    ),
+    *(
+        ("spec.initContainers", [{"name": "i", "image": "a", "restartPolicy": "Never", **rules}], expected)
+        for rules, expected in (
+            (
+                {"restartPolicyRules": [{"action": "Restart"}]},
+                "[0].exitCodes: Required value: must be specified",
+            ),
+            (
+                {"restartPolicyRules": [{"action": "Stop", "exitCodes": {"operator": "In"}}]},
+                'action: Unsupported value: "Stop": supported values: "Restart", "RestartAllContainers"',
+            ),
+            (
+                {"restartPolicyRules": [{"action": "Restart", "exitCodes": {"values": [1]}}]},
+                'spec.initContainers[0].restartPolicyRules[0].exitCodes.operator: Unsupported value: ""',
+            ),
+            (
+                {"restartPolicyRules": [{"action": "Restart", "exitCodes": {"operator": "In"}}] * 21},
+                "restartPolicyRules: Too many: 21: must have at most 20 items",
+            ),
+            (
+                {
+                    "restartPolicyRules": [
+                        {"action": "Restart", "exitCodes": {"operator": "In", "values": [1] * 256}}
+                    ]
+                },
+                "exitCodes.values: Too many: 256: must have at most 255 items",
+            ),
+        )
+    ),
     (f"{C}.ports", [{"containerPort": 0}], "ports[0].containerPort: Invalid value: 0"),
     (f"{C}.ports", [{"containerPort": 1, "hostPort": 65_536}], "ports[0].hostPort: Invalid value: 65536"),
     (f"{C}.ports", [{"containerPort": 1, "protocol": "tcp"}], "ports[0].protocol: Unsupported value"),
@@ -228,6 +266,16 @@ ALLOWED: list[tuple[str, object]] = [
     ("metadata.labels", {"app.kubernetes.io/name": "Web_1.x", "a": ""}),
     ("metadata.annotations", {"Any/Thing": "x" * 1_000}),
     ("spec.restartPolicy", "Never"),
+    ("spec.initContainers", [{"name": "s", "image": "a", "restartPolicy": "OnFailure"}]),
+    (
+        C,
+        {
+            "name": "a",
+            "image": "a",
+            "restartPolicy": "Never",
+            "restartPolicyRules": [{"action": "RestartAllContainers", "exitCodes": {"operator": "NotIn"}}],
+        },
+    ),
     ("spec.terminationGracePeriodSeconds", 0),
     ("spec.hostAliases", [{"ip": "::1", "hostnames": ["a.b"]}]),
     ("spec.tolerations", [{"operator": "Exists"}, {"key": "a", "value": "b", "effect": "NoSchedule"}]),
