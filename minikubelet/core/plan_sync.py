@@ -35,7 +35,7 @@ from minikubelet.core.state import (
     record_of,
     with_record,
 )
-from minikubelet.model.pod import Container
+from minikubelet.model.pod import Container, EphemeralContainer
 
 
 def sync(gen: Generation, draft: Draft) -> Generation:
@@ -123,7 +123,7 @@ def _sweep(gen: Generation, draft: Draft) -> Generation:
     """Remove what is left of earlier sandboxes and instances; stop what the definition does not name."""
     for sandbox_id in gen.strays:
         gen = remove_sandbox(gen, sandbox_id, Reason.SANDBOX_SUPERFLUOUS, draft)
-    wanted = [c.name for c in (*init_containers(gen), *main_containers(gen), *ephemeral_containers(gen))]
+    wanted = [c.name for c in (*init_containers(gen), *main_containers(gen), *_debugs(gen, draft))]
     for record in gen.containers.values():
         if record.name not in wanted:
             gen = stop_container(gen, record, draft, Reason.CONTAINER_SUPERFLUOUS, lifecycle.grace_of(gen))
@@ -145,9 +145,13 @@ def _remove_dead(gen: Generation, name: str, container_id: str, draft: Draft) ->
     return draft.issue(gen, command, gen.containers[name].touched)
 
 
+def _debugs(gen: Generation, draft: Draft) -> tuple[EphemeralContainer, ...]:
+    return ephemeral_containers(gen) if Behaviour.EPHEMERAL_CONTAINERS in draft.behaviours else ()
+
+
 def _ephemeral(gen: Generation, sandbox: Sandbox, draft: Draft) -> Generation:
     """Start ephemeral containers, whether the pod is initialised or not; what ran once never runs again."""
-    for container in ephemeral_containers(gen) if Behaviour.EPHEMERAL_CONTAINERS in draft.behaviours else ():
+    for container in _debugs(gen, draft):
         record = record_of(gen, container.name)
         if record.life is Life.NEVER:
             gen = _start(gen, record, sandbox, draft, target=container.target_container_name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -101,13 +101,13 @@ def select(reader: JournalReader, *, since: int, slot: str) -> Selection:
             if starts_anew(reducer, item):
                 reducer = begin(item, export=is_export(reader)).reducer
                 left = len(chosen.steps) + chosen.left_out if chosen else 0
-                chosen = Selection(header, of_slot(reducer, slot), [], left) if reducer else None
+                chosen = Selection(header, _state(reducer, slot), [], left) if reducer else None
             continue
         if chosen is None or reducer is None:
             continue
         if item.event.at < since and not chosen.steps:
             decide(reducer, item)
-            chosen.state = of_slot(reducer, slot)
+            chosen.state = _state(reducer, slot)
         elif slot and brief_of(item.event.body).slot not in ("", slot):
             continue
         else:
@@ -117,15 +117,16 @@ def select(reader: JournalReader, *, since: int, slot: str) -> Selection:
     return chosen
 
 
-def of_slot(reducer: Reducer, slot: str) -> State:
-    """The state as far as it is this slot's; empty: all of it."""
+def of_slots(state: State, slots: Collection[str]) -> State:
+    """The state as far as it is these slots'."""
+    crowded = tuple(key for key in state.node.crowded if key in slots)
+    node = msgspec.structs.replace(state.node, crowded=crowded)
+    return msgspec.structs.replace(state, node=node, slots=tuple(s for s in state.slots if s.key in slots))
+
+
+def _state(reducer: Reducer, slot: str) -> State:
     state = reducer.snapshot()
-    if not slot:
-        return state
-    node = msgspec.structs.replace(
-        state.node, crowded=tuple(key for key in state.node.crowded if key == slot)
-    )
-    return msgspec.structs.replace(state, node=node, slots=tuple(s for s in state.slots if s.key == slot))
+    return of_slots(state, (slot,)) if slot else state
 
 
 def _step_of(step: Step, slot: str) -> Step:

@@ -17,7 +17,7 @@ from minikubelet.core.reducer import Reducer
 from minikubelet.core.reducer import Snapshot as State
 from minikubelet.journal.journalreader import EXPORT_SUFFIX
 from minikubelet.ports.journalport import Record, RecordKind
-from minikubelet.replay.exportcommand import Selection, select, write
+from minikubelet.replay.exportcommand import Selection, of_slots, select, write
 from minikubelet.replay.replayerrors import NEGATIVE, OK, ReplayError, command, write_text
 from minikubelet.replay.replayhistory import Step, open_journal
 from minikubelet.replay.replaypaint import say
@@ -120,9 +120,7 @@ def _beginning(chosen: Selection, steps: Sequence[Step], goal: Goal) -> tuple[St
     for tried in ([*nearest, events[-1]], events):
         if goal.holds(rerun(EMPTY, tried).last):
             return EMPTY, tried
-    own = msgspec.structs.replace(
-        chosen.state, slots=tuple(slot for slot in chosen.state.slots if slot.key in slots)
-    )
+    own = of_slots(chosen.state, slots)
     for state in (own, chosen.state):
         if goal.holds(rerun(state, events).last):
             return state, events

@@ -63,7 +63,12 @@ class Bars:
     def _status(self, slot: str, uid: str, status: PodStatus) -> None:
         self._uids[slot] = uid
         self._phase((slot, ""), *_of_pod(status))
-        for one in (*status.init_container_statuses, *status.container_statuses):
+        every = (
+            *status.init_container_statuses,
+            *status.container_statuses,
+            *status.ephemeral_container_statuses,
+        )
+        for one in every:
             self._phase((slot, one.name), *_of_container(one))
 
     def _phase(self, lane: tuple[str, str], look: str, label: str) -> None:

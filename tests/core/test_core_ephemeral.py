@@ -130,3 +130,13 @@ def test_a_journal_of_before_ignores_them() -> None:
     world = running(node={"behaviours": ()})
     assert names(world.offer(debugged(debugger()), Source.API)) == []
     assert world.status().ephemeral_container_statuses == ()
+
+
+def test_an_agent_of_before_that_comes_after_one_of_today_stops_them_as_it_did() -> None:
+    world = running()
+    world.offer(debugged(debugger()), Source.API)
+    world.run_until_idle()
+    world.node["behaviours"] = ()
+    world.restart_agent()
+    world.run_until_idle()
+    assert [name for name, _ in world.stopped()] == ["debug"]

@@ -73,11 +73,18 @@ class Fleet:
         }
 
     def check_starts(self) -> None:
-        """No definition was started more than once, and each present one was."""
-        lines = Counter({path.name: len(path.read_text().splitlines()) for path in self.starts.iterdir()})
-        again = {name: count for name, count in lines.items() if count != 1}
+        """Each present definition was started, and none more than once.
+
+        A container counts as running before its shell has said so, and one that was replaced at once may
+        have had no time to.
+        """
+        present = {f"{name}-{version}" for name, version in self.versions.items()}
+        self.agent.until(lambda: all(self._lines()[name] for name in present), "all to say that they run")
+        again = {name: count for name, count in self._lines().items() if count > 1}
         assert not again, f"started more than once: {again}"
-        assert {f"{name}-{version}" for name, version in self.versions.items()} <= set(lines)
+
+    def _lines(self) -> Counter[str]:
+        return Counter({path.name: len(path.read_text().splitlines()) for path in self.starts.iterdir()})
 
 
 def _with_starts(text: str, starts: Path) -> str:
@@ -92,9 +99,10 @@ def _rounds(fleet: Fleet, count: int, changed: int) -> None:
     before = fleet.containers()
     for number in range(count):
         versions = dict(fleet.versions)
+        works = _works(agent)
         fleet.change(changed)
         if number % 3:  # else at once, before it can have noticed anything
-            agent.until(_works(agent), "the agent to be at work")
+            agent.until(works, "the agent to be at work")
         agent.kill()
         if number % 2:
             fleet.change(changed // 2)

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from minikubelet.core import events as e
 from minikubelet.core.behaviours import TODAY
 from minikubelet.core.events import ManifestsJudged
-from minikubelet.core.reducer import Reducer
 from minikubelet.core.reducer import Snapshot as State
 from minikubelet.core.signals import ContainerUse, EvictionRules, Observation, PodUse, Signal, Threshold
 from minikubelet.journal.journalreader import JournalReader
@@ -19,7 +18,7 @@ from minikubelet.model.ids import SlotKey, Source
 from minikubelet.model.pod import EphemeralContainer
 from minikubelet.replay.aliases import Aliases
 from minikubelet.replay.anonymise import HARMLESS, HARMLESS_LISTS
-from minikubelet.replay.exportcommand import of_slot
+from minikubelet.replay.exportcommand import of_slots
 from minikubelet.replay.replayhistory import brief_of
 from minikubelet.replay.timelinerows import Filter, rows
 from minikubelet.wire.records import decode_snapshot
@@ -253,6 +252,6 @@ def test_an_export_of_one_pod_waits_for_no_room_of_others(tmp_path: Path, capsys
     state = decode_snapshot(world.parts[-1][0].body) if world.parts[-1][0] else None
     assert state is not None
     crowded = replace(state, node=replace(state.node, crowded=(SlotKey("default/other"),)))
-    kept = of_slot(Reducer(crowded), "shop/web-node-a")
+    kept = of_slots(crowded, ("shop/web-node-a",))
     assert kept.node.crowded == ()
     assert [slot.key for slot in kept.slots] == ["shop/web-node-a"]

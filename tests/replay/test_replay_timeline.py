@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from minikubelet.core.state import Generation, Slot
+from minikubelet.model.ids import PodUid, SlotKey
+from minikubelet.model.status import ContainerState, ContainerStateRunning, ContainerStatus, PodStatus
 from minikubelet.replay.replayhistory import open_journal
 from minikubelet.replay.replaymoments import Moment
+from minikubelet.replay.timelinebars import Bars
 from minikubelet.replay.timelinecommand import bars_of
 from minikubelet.replay.timelinerows import Filter, begin_of, rows
 from tests.replay.replay_world import Ran, run_command, shop
@@ -145,3 +149,14 @@ def test_a_moment_is_read_from_a_part_that_holds_it(journal: Path) -> None:
     for moment in (Moment(seq=firsts[1] + 2), Moment(at=times[2] + 1)):
         found = [row.seq for row in rows(reader, Filter(since=moment))]
         assert found == [r.seq for r in reader.records() if not moment.ahead(r.seq, r.at)]
+
+
+def test_a_container_for_debugging_has_its_phases_too() -> None:
+    seen = ContainerStatus(
+        name="debug", ready=False, restart_count=0, image="i", image_id="",
+        state=ContainerState(running=ContainerStateRunning(started_at="")),
+    )  # fmt: skip
+    status = PodStatus(phase="Running", ephemeral_container_statuses=(seen,))
+    gen = Generation(uid=PodUid("u"), slot=SlotKey("a/b"), born_at=0, published=status)
+    bars = Bars([Slot(SlotKey("a/b"), generations=(gen,))])
+    assert [bar.look for bar in bars.within(0, 1) if bar.container == "debug"] == ["running"]
