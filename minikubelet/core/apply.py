@@ -242,11 +242,13 @@ def _container_removed(gen: Generation, event: ContainerRemoved, now: Moment) ->
 def _cleaned(slot: Slot, gen: Generation, now: Moment) -> Slot:
     """Nothing is left of it on the node: an API pod stays until its object goes, others are forgotten.
 
-    Unless something of it showed up meanwhile: then its end goes on.
+    Unless something of it showed up meanwhile: then its end goes on. An evicted one has finished.
     """
     gen = _succeeded(gen, CLEANUP_LANE)
     if gen.alive or gen.sandbox is not None or gen.strays:
         return slot.put(gen)
+    if gen.ending is not None and not gen.ending.remove:
+        return slot.put(replace(gen, stage=Stage.FINISHED, since=now.seq))
     gen = replace(gen, stage=Stage.CLEANED, since=now.seq)
     if gen.reborn is not None:
         return slot.drop(gen.uid).put(lifecycle.reborn(gen, gen.reborn, now))

@@ -108,7 +108,7 @@ class RemoveContainer(Command, tag=True, frozen=True, kw_only=True):
 class CleanUpPod(Command, tag=True, frozen=True, kw_only=True):
     """Remove the pod's directories, volumes and logs, and all that the runtime still holds of it.
 
-    `keep_definition`: the same pod is wanted again, so its definition stays.
+    `keep_definition`: its definition stays: the same pod is wanted again, or its object still there.
     """
 
     uid: PodUid

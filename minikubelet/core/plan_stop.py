@@ -93,15 +93,15 @@ def _grace_left(record: ContainerRecord, ending: Ending, draft: Draft) -> int:
 
 
 def _take_down(gen: Generation, ending: Ending, draft: Draft) -> Generation:
-    """Nothing runs any more: the sandbox goes, and for good all that is left."""
-    if not ending.remove:
+    """Nothing runs any more: the sandbox goes, and for good, or for room on the disk, all that is left."""
+    if not ending.remove and ending.reason is not Reason.POD_EVICTED:
         return _finish(gen, ending, draft)
     sandboxes = (*gen.strays, gen.sandbox.id) if gen.sandbox else gen.strays
     for sandbox_id in sandboxes:
         gen = remove_sandbox(gen, sandbox_id, ending.reason, draft)
     if sandboxes or draft.held_back(gen, CLEANUP_LANE):
         return gen
-    keep = gen.reborn is not None
+    keep = gen.reborn is not None or not ending.remove
     command = CleanUpPod(slot=gen.slot, reason=ending.reason, uid=gen.uid, keep_definition=keep)
     return draft.issue(gen, command, ending.seq)
 

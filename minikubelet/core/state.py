@@ -133,7 +133,8 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
 class Ending(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why and since when a generation ends, and within which grace (seconds).
 
-    `remove`: nothing of it stays; otherwise its dead containers are kept to be looked at.
+    `remove`: nothing of it stays; otherwise its dead containers are kept to be looked at, unless the node
+    evicts it.
     """
 
     reason: Reason
@@ -149,7 +150,7 @@ class Stage(Enum):
     ACTIVE = "active"
     ENDING = "ending"
     FINISHED = "finished"
-    """nothing runs any more, dead containers are kept"""
+    """nothing runs any more, dead containers are kept unless it was evicted"""
     CLEANED = "cleaned"
     """nothing is left on the node; an API pod waits for its object to go"""
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from minikubelet.core.commands import Reason, StopContainer
+from minikubelet.core.commands import CleanUpPod, DeleteApiPod, Reason, StopContainer
 from minikubelet.core.events import StorageMeasured
 from minikubelet.core.nodefacts import Amounts
+from minikubelet.core.state import Stage
 from minikubelet.core.storage import exceeded, is_limited
 from minikubelet.model.ids import PodUid, Source
 from minikubelet.model.pod import Container, EmptyDirVolumeSource, Pod, ResourceRequirements, Volume
@@ -106,6 +107,25 @@ def test_a_pod_that_outgrew_its_volume_is_stopped_at_once_and_fails_as_evicted()
     world.restart_agent()
     world.run_until_idle()
     assert (world.status().reason, world.runs()) == ("Evicted", [])
+
+
+def test_an_evicted_pod_gives_its_disk_back_and_stays_to_be_seen() -> None:
+    world = grown()
+    measured(world, 2048 * MIB)
+    world.run_until_idle()
+    (clean_up,) = world.all(CleanUpPod)
+    assert clean_up.keep_definition
+    assert not world.runtime.pods
+    assert world.generation().stage is Stage.FINISHED
+    assert world.all(DeleteApiPod) == []
+    assert world.shown().state.terminated is not None
+    world.observe_all()
+    world.restart_agent()
+    world.run_until_idle()
+    assert (world.generation().stage, len(world.all(CleanUpPod))) == (Stage.FINISHED, 1)
+    world.delete(SCRATCH)
+    world.run_until_idle()
+    assert len(world.all(DeleteApiPod)) == 1
 
 
 def test_a_measurement_that_exceeds_nothing_or_is_of_no_pod_changes_nothing() -> None:
