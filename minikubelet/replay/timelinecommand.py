@@ -20,7 +20,7 @@ from minikubelet.replay.replaytale import first_state, journal_of, nodes_of, tel
 from minikubelet.replay.timelinebars import PHASES, Bars
 from minikubelet.replay.timelinepage import write_page
 from minikubelet.replay.timelineperfetto import write_trace
-from minikubelet.replay.timelinerows import Filter, Row, begin_of, filter_of, nothing, overview, rows
+from minikubelet.replay.timelinerows import Filter, Row, begin_of, look, nothing, overview, rows
 
 _WIDEST_POD = 36
 _COMFORTABLE = 400_000
@@ -30,8 +30,7 @@ _COMFORTABLE = 400_000
 def run(options: argparse.Namespace) -> int:
     """Show a timeline; 1 where no record passes the filters."""
     reader = journal_of(options)
-    found = overview(reader)
-    wanted = filter_of(options, reader, found)
+    found, wanted = look(options, reader)
     passing = rows(reader, wanted)
     shown = 0
     if options.html or options.perfetto:
@@ -55,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         shown = as_text(passing, min(_WIDEST_POD, max(map(len, pods), default=4)))
     tell_damage(reader)
     if not shown:
-        sys.stderr.write(f"minikubelet: {nothing(found, wanted)}\n")
+        sys.stderr.write(f"minikubelet: {nothing(overview(reader), wanted)}\n")
     return OK if shown else NEGATIVE
 
 

@@ -60,12 +60,12 @@ class _Names(msgspec.Struct):
 _names_of = msgspec.json.Decoder(_Names).decode
 
 
-def overview(reader: JournalReader) -> Overview:
-    """Look once through a history for what it names."""
+def overview(reader: JournalReader, begin: int = 0) -> Overview:
+    """Look once through a history, or what there is of it from a part with record `begin` on."""
     found = Overview()
-    for slot in first_state(reader):
+    for slot in first_state(reader, begin):
         found.slots[slot.key] = {name: None for gen in slot.generations for name in gen.containers}
-    for record in reader.records():
+    for record in reader.records(begin):
         names = _names_of(record.body)
         found.kinds[names.kind] = None
         found.first_at = found.first_at or record.at
@@ -110,6 +110,33 @@ def filter_of(options: argparse.Namespace, reader: JournalReader, found: Overvie
     kinds = tuple(choose(kind, found.kinds, "kind") for kind in options.kind or ())
     moments = [_moment(text, found) if text else None for text in (options.since, options.until)]
     return Filter(slot, container, kinds, *moments)
+
+
+def look(options: argparse.Namespace, reader: JournalReader) -> tuple[Overview, Filter]:
+    """What occurs, and what is asked for; raises ReplayError.
+
+    Of a history of days it is looked only at the end that is asked for, unless that does not know a name.
+    """
+    begin = begin_of(reader, _moment(options.since, _end_of(reader))) if options.since else 0
+    found = overview(reader, begin)
+    try:
+        return found, filter_of(options, reader, found)
+    except ReplayError:
+        if not begin:
+            raise
+    found = overview(reader)
+    return found, filter_of(options, reader, found)
+
+
+def _end_of(reader: JournalReader) -> Overview:
+    """The last moment alone."""
+    for head in reversed(reader.headers()):
+        found = Overview()
+        for record in reader.records(head.first):
+            found.last_at = record.at
+        if found.last_at:
+            return found
+    return Overview()
 
 
 def _moment(text: str, found: Overview) -> Moment:

@@ -3,13 +3,16 @@
 import gzip
 import json
 from base64 import b64decode
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from minikubelet.core.state import Generation, Slot
+from minikubelet.journal.journalreader import JournalReader
 from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.model.status import ContainerState, ContainerStateRunning, ContainerStatus, PodStatus
+from minikubelet.ports.journalport import Record
 from minikubelet.replay.replayhistory import open_journal
 from minikubelet.replay.replaymoments import Moment
 from minikubelet.replay.timelinebars import Bars
@@ -149,6 +152,27 @@ def test_a_moment_is_read_from_a_part_that_holds_it(journal: Path) -> None:
     for moment in (Moment(seq=firsts[1] + 2), Moment(at=times[2] + 1)):
         found = [row.seq for row in rows(reader, Filter(since=moment))]
         assert found == [r.seq for r in reader.records() if not moment.ahead(r.seq, r.at)]
+
+
+def test_of_a_long_history_only_the_end_that_is_asked_for_is_read(
+    journal: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = list(rows(open_journal(journal), Filter()))
+    read: list[int] = []
+    records = JournalReader.records
+
+    def counted(reader: JournalReader, from_seq: int = 0) -> Iterator[Record]:
+        read.append(from_seq)
+        return records(reader, from_seq)
+
+    monkeypatch.setattr(JournalReader, "records", counted)
+    shown = json.loads(show(capsys, journal, "-o", "json", "--since", str(whole[-1].seq)).out)
+    assert [one["seq"] for one in shown] == [whole[-1].seq]
+    assert min(read) > 1
+    first = whole[0].kind
+    ran = show(capsys, journal, "--since", str(whole[-1].seq), "--kind", first)
+    assert (ran.code, "nothing passes" in ran.err) == (1, True), "what occurred before is known"
+    assert min(read) == 0
 
 
 def test_a_container_for_debugging_has_its_phases_too() -> None:
