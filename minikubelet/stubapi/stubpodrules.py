@@ -1,6 +1,7 @@
 """What the API server demands of a pod when it is created or changed.
 
-Pure; returns causes for a 422. Only the rules a stub needs: names, images, and what may change later.
+Pure; returns causes for a 422. Here are names, images, and what may change later; the rules for the values
+of fields are those of a manifest (`wire.check_pod`), so that no pod comes in that a node cannot read.
 """
 
 from __future__ import annotations
@@ -8,9 +9,14 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+from minikubelet.model.pod import Pod
 from minikubelet.stubapi.stubnames import is_label
 from minikubelet.stubapi.stubpoddefaults import containers_of
 from minikubelet.stubapi.stubstatus import Cause
+from minikubelet.wire.check_pod import check_pod
+from minikubelet.wire.defaults import with_defaults
+from minikubelet.wire.fieldpaths import Finding, Findings, spell_path
+from minikubelet.wire.fitting import fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +25,16 @@ if TYPE_CHECKING:
 
 MIRROR = "kubernetes.io/config.mirror"
 _FORBIDDEN = "FieldValueForbidden"
+_REASONS = {
+    "Required value": "FieldValueRequired",
+    "Unsupported value": "FieldValueNotSupported",
+    "Duplicate value": "FieldValueDuplicate",
+    "Not found": "FieldValueNotFound",
+    "Forbidden": _FORBIDDEN,
+    "Too many": "FieldValueTooMany",
+    "Too long": "FieldValueTooLong",
+    "Invalid type": "FieldValueTypeInvalid",
+}
 _RESTART = ("Always", "OnFailure", "Never")
 _IMMUTABLE = (
     "pod updates may not change fields other than `spec.containers[*].image`, "
@@ -42,7 +58,22 @@ def check_new_pod(pod: Obj) -> list[Cause]:
     causes += _check_volumes(spec)
     if spec.get("ephemeralContainers"):
         causes.append(Cause("spec.ephemeralContainers", "Forbidden: cannot be set on create", _FORBIDDEN))
-    return causes
+    return causes or _broken_rules(pod)
+
+
+def _broken_rules(pod: Obj) -> list[Cause]:
+    """What breaks the rules that a manifest has to keep too; metadata has rules for every kind of object."""
+    findings = Findings()
+    wanted = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": pod["spec"]}
+    read = fit(wanted, Pod, findings, strict=False)
+    if read is not None and not findings.found:
+        check_pod(with_defaults(read), findings)
+    return [_cause(one) for one in findings.found]
+
+
+def _cause(one: Finding) -> Cause:
+    kind = one.message.partition(":")[0]
+    return Cause(spell_path(one.path), one.message, _REASONS.get(kind, "FieldValueInvalid"))
 
 
 def _unsupported(field: str, value: Any, supported: tuple[str, ...]) -> Cause:

@@ -43,7 +43,7 @@ def check_containers(spec: PodSpec, path: Path, findings: Findings) -> None:
             at = (*path, key, number)
             _check_name(container, at, seen, findings)
             _check_container(container, spec, at, findings)
-            _check_role(container, at, findings, init=key == "initContainers")
+            _check_role(container, spec, at, findings, init=key == "initContainers")
             if (
                 key == "containers" or container.restart_policy == "Always"
             ):  # plain init containers never run together
@@ -83,11 +83,11 @@ def _check_container(container: Container, spec: PodSpec, at: Path, findings: Fi
         check_security(container.security_context, (*at, "securityContext"), findings)
 
 
-def _check_role(container: Container, at: Path, findings: Findings, *, init: bool) -> None:
+def _check_role(container: Container, spec: PodSpec, at: Path, findings: Findings, *, init: bool) -> None:
     sidecar = init and container.restart_policy == "Always"
     check_restarts(container, at, findings)
     if not init or sidecar:
-        check_probes(container, at, findings)
+        check_probes(container, at, findings, grace=spec.termination_grace_period_seconds)
         return
     for key, given in (
         ("lifecycle", container.lifecycle),
@@ -184,8 +184,7 @@ def _check_mount(mount: VolumeMount, security: SecurityContext | None, at: Path,
 def check_resources(resources: ResourceRequirements, path: Path, findings: Findings) -> None:
     """Check requests and limits: names, quantities, and that no request exceeds its limit."""
     for kind, quantities in (("limits", resources.limits), ("requests", resources.requests)):
-        for name, text in quantities.items():
-            _check_resource(name, text, (*path, kind, name), findings)
+        check_quantities(quantities, (*path, kind), findings)
     for name, text in resources.requests.items():
         limit = resources.limits.get(name)
         try:
@@ -197,6 +196,12 @@ def check_resources(resources: ResourceRequirements, path: Path, findings: Findi
             continue  # said above
 
 
+def check_quantities(quantities: dict[str, str], path: Path, findings: Findings) -> None:
+    """Check amounts of resources by name: cpu, memory, storage, huge pages and extended ones."""
+    for name, text in quantities.items():
+        _check_resource(name, text, (*path, name), findings)
+
+
 def _check_resource(name: str, text: str, at: Path, findings: Findings) -> None:
     wrong = names.qualified_name(name)
     if wrong:
@@ -206,7 +211,10 @@ def _check_resource(name: str, text: str, at: Path, findings: Findings) -> None:
             at, name, f"must be {', '.join(_STANDARD_RESOURCES)}, hugepages-<size> or <domain>/<name>"
         )
     try:
-        if parse_quantity(text) < 0:
+        amount = parse_quantity(text)
+        if amount < 0:
             findings.invalid(at, text, "must be greater than or equal to 0")
+        elif "/" in name and amount.denominator != 1:
+            findings.invalid(at, text, "must be an integer")
     except ValueError as error:
         findings.invalid(at, text, str(error))

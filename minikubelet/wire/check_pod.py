@@ -10,13 +10,15 @@ from __future__ import annotations
 from minikubelet.model.pod import HostAlias, ObjectMeta, Pod, PodDNSConfig, PodSpec, Toleration
 from minikubelet.model.podbase import DnsPolicy, RestartPolicy, TaintEffect
 from minikubelet.wire import check_names as names
-from minikubelet.wire.check_containers import check_containers, check_resources
+from minikubelet.wire.check_affinity import check_affinity
+from minikubelet.wire.check_containers import check_containers, check_quantities, check_resources
 from minikubelet.wire.check_security import check_pod_security
 from minikubelet.wire.check_volumes import check_volumes
 from minikubelet.wire.fieldpaths import Findings, Path
 
 _MAX_ANNOTATIONS = 256 * 1024
 _MAX_INT32 = 2**31 - 1
+_INT32 = range(-(2**31), 2**31)
 _MAX_NAMESERVERS = 3
 _MAX_SEARCHES = 32
 _OPERATORS = ("Exists", "Equal", "Lt", "Gt")
@@ -34,6 +36,9 @@ def check_pod(pod: Pod, findings: Findings) -> None:
     _check_aliases(spec.host_aliases, (*path, "hostAliases"), findings)
     _check_tolerations(spec.tolerations, (*path, "tolerations"), findings)
     _check_labels(spec.node_selector, (*path, "nodeSelector"), findings)
+    if spec.affinity is not None:
+        check_affinity(spec.affinity, (*path, "affinity"), findings)
+    check_quantities(spec.overhead, (*path, "overhead"), findings)
     if spec.security_context is not None:
         check_pod_security(spec.security_context, (*path, "securityContext"), findings)
     if spec.resources is not None:
@@ -81,6 +86,10 @@ def _check_lifetime(spec: PodSpec, path: Path, findings: Findings) -> None:
     if deadline is not None and not 1 <= deadline <= _MAX_INT32:
         findings.invalid(
             (*path, "activeDeadlineSeconds"), deadline, f"must be between 1 and {_MAX_INT32}, inclusive"
+        )
+    if spec.priority is not None and spec.priority not in _INT32:
+        findings.invalid(
+            (*path, "priority"), spec.priority, f"must be between {_INT32[0]} and {_INT32[-1]}, inclusive"
         )
     if spec.ephemeral_containers:
         findings.forbidden(

@@ -20,8 +20,8 @@ _SIGNAL = re.compile(
 )
 
 
-def check_probes(container: Container, path: Path, findings: Findings) -> None:
-    """Check the three probes and the hooks of a container that may have them."""
+def check_probes(container: Container, path: Path, findings: Findings, *, grace: int | None) -> None:
+    """Check the three probes and the hooks of a container; `grace` is its pod's, in seconds."""
     for key, probe in (
         ("livenessProbe", container.liveness_probe),
         ("readinessProbe", container.readiness_probe),
@@ -30,7 +30,7 @@ def check_probes(container: Container, path: Path, findings: Findings) -> None:
         if probe is not None:
             _check_probe(probe, key, (*path, key), findings)
     if container.lifecycle is not None:
-        _check_lifecycle(container.lifecycle, (*path, "lifecycle"), findings)
+        _check_lifecycle(container.lifecycle, (*path, "lifecycle"), findings, grace)
 
 
 def _check_probe(probe: Probe, key: str, path: Path, findings: Findings) -> None:
@@ -58,7 +58,7 @@ def _check_probe(probe: Probe, key: str, path: Path, findings: Findings) -> None
         findings.invalid((*path, "terminationGracePeriodSeconds"), grace, "must be greater than 0")
 
 
-def _check_lifecycle(lifecycle: Lifecycle, path: Path, findings: Findings) -> None:
+def _check_lifecycle(lifecycle: Lifecycle, path: Path, findings: Findings, grace: int | None) -> None:
     for key, hook in (("postStart", lifecycle.post_start), ("preStop", lifecycle.pre_stop)):
         if hook is None:
             continue
@@ -66,10 +66,17 @@ def _check_lifecycle(lifecycle: Lifecycle, path: Path, findings: Findings) -> No
             "exec": hook.exec, "httpGet": hook.http_get, "tcpSocket": hook.tcp_socket, "sleep": hook.sleep
         }  # fmt: skip
         _check_handlers(handlers, (*path, key), findings)
-        if hook.sleep is not None and hook.sleep.seconds < 0:
-            findings.invalid((*path, key, "sleep", "seconds"), hook.sleep.seconds, "must not be negative")
+        if hook.sleep is not None:
+            _check_sleep(hook.sleep.seconds, (*path, key, "sleep", "seconds"), findings, grace)
     if lifecycle.stop_signal and not _SIGNAL.fullmatch(lifecycle.stop_signal):
         findings.invalid((*path, "stopSignal"), lifecycle.stop_signal, "must be a signal such as SIGTERM")
+
+
+def _check_sleep(seconds: int, path: Path, findings: Findings, grace: int | None) -> None:
+    if seconds < 0:
+        findings.invalid(path, seconds, "must not be negative")
+    elif grace is not None and 0 <= grace < seconds:
+        findings.invalid(path, seconds, f"must be no more than terminationGracePeriodSeconds ({grace})")
 
 
 def _check_handlers(handlers: Mapping[str, object], path: Path, findings: Findings) -> None:

@@ -59,7 +59,7 @@ class Findings:
 
 def spell(value: object) -> str:
     """Show a value in a message, at most 80 characters of it."""
-    text = str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
     shown = text if len(text) <= 80 else text[:77] + "…"  # noqa: PLR2004 - a line's worth
     return f'"{shown}"' if isinstance(value, str) else shown
 

@@ -34,7 +34,7 @@ def _refused(agent: AgentProcess, name: str) -> tuple[str, str]:
 def test_pods_that_do_not_fit_fail_with_upstreams_reasons(process_agent: AgentProcess) -> None:
     agent = process_agent.start()
     _create(agent, "big", {}, resources={"requests": {"cpu": "4000"}})
-    _create(agent, "choosy", {"nodeSelector": {"disk": "of gold"}})
+    _create(agent, "choosy", {"nodeSelector": {"disk": "of-gold"}})
     sysctls = [{"name": "kernel.shm_rmid_forced", "value": "1"}, {"name": "vm.swappiness", "value": "1"}]
     _create(agent, "tuned", {"securityContext": {"sysctls": sysctls}})
     pages = {"hugepages-2Mi": "4Mi", "cpu": "1m", "memory": "4Mi"}

@@ -19,6 +19,7 @@ from cryptography import x509
 from minikubelet.stubapi.stubcerts import ensure_identity, ensure_token
 from minikubelet.stubapi.stubdiscovery import OPENAPI_PROTOBUF_TYPE
 from minikubelet.stubapi.stubpoddefaults import default_pod, qos_class, quantity
+from minikubelet.stubapi.stubpodrules import check_new_pod
 from tests.stubapi.stubapi_world import PODS, World, pod, run
 
 if TYPE_CHECKING:
@@ -269,3 +270,23 @@ def test_serving_alone_ends_cleanly_on_a_signal(tmp_path: Path, number: signal.S
         assert (tmp_path / "kubeconfig").exists()
         process.send_signal(number)
         assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize(
+    ("container", "field", "reason"),
+    [
+        ({"resources": {"requests": {"cpu": "abc"}}}, "resources.requests.cpu", "FieldValueInvalid"),
+        ({"readinessProbe": {"periodSeconds": 5}}, "readinessProbe", "FieldValueRequired"),
+        ({"imagePullPolicy": "Maybe"}, "imagePullPolicy", "FieldValueNotSupported"),
+        ({"tty": "often"}, "tty", "FieldValueTypeInvalid"),
+    ],
+)
+def test_values_that_a_node_could_not_use_are_refused(
+    container: dict[str, Any], field: str, reason: str
+) -> None:
+    """By the rules of a manifest; a quantity that nobody can read would stop every client that lists pods."""
+    wanted = pod("web")
+    wanted["spec"]["containers"][0] |= container
+    default_pod(wanted)
+    causes = [(cause.field, cause.reason) for cause in check_new_pod(wanted)]
+    assert causes == [(f"spec.containers[0].{field}", reason)]

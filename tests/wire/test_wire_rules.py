@@ -17,6 +17,19 @@ def probe(**fields: object) -> dict[str, Any]:
     return {**HTTP, **fields}
 
 
+def required(terms: list[object]) -> dict[str, Any]:
+    """The node affinity that requires one of these terms."""
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
+
+
+def expressed(**fields: object) -> dict[str, Any]:
+    return required([{"matchExpressions": [fields]}])
+
+
+def named(**fields: object) -> dict[str, Any]:
+    return required([{"matchFields": [{"key": "metadata.name", **fields}]}])
+
+
 REFUSED: list[tuple[str, object, str]] = [
     ("metadata.name", "", "metadata.name: Required value"),
     ("metadata.name", "Web", 'metadata.name: Invalid value: "Web": must be lower case'),
@@ -59,6 +72,17 @@ REFUSED: list[tuple[str, object, str]] = [
     ("spec.tolerations", [{"key": "a", "effect": "No"}], "spec.tolerations[0].effect: Unsupported value"),
     ("spec.tolerations", [{"key": "a", "tolerationSeconds": 1}], "must be NoExecute"),
     ("spec.nodeSelector", {"a": "b c"}, "spec.nodeSelector.a: Invalid value"),
+    ("spec.affinity", required([]), "nodeSelectorTerms: Required value: must have at least one"),
+    ("spec.affinity", expressed(key="a", operator="In"), "matchExpressions[0].values: Required value"),
+    ("spec.affinity", expressed(key="a", operator="Exists", values=["b"]), "[0].values: Forbidden"),
+    ("spec.affinity", expressed(key="a", operator="Gt", values=["1", "2"]), "must be a single value when"),
+    ("spec.affinity", expressed(key="a", operator="Is"), "matchExpressions[0].operator: Unsupported value"),
+    ("spec.affinity", expressed(key="a b", operator="Exists"), "matchExpressions[0].key: Invalid value"),
+    ("spec.affinity", required([{"matchFields": [{"key": "a", "operator": "In"}]}]), "[0].key: Unsupported"),
+    ("spec.affinity", named(operator="Gt", values=["1"]), "matchFields[0].operator: Unsupported value"),
+    ("spec.affinity", named(operator="In", values=["a", "b"]), "must be a single value for a field"),
+    ("spec.priority", 5_000_000_000, "spec.priority: Invalid value: 5000000000"),
+    ("spec.overhead", {"cpu": "x"}, "spec.overhead.cpu: Invalid value"),
     ("spec.os", {"name": "plan9"}, "spec.os.name: Unsupported value"),
     (
         "spec.readinessGates",
@@ -171,6 +195,7 @@ REFUSED: list[tuple[str, object, str]] = [
     ),
     (f"{C}.resources", {"limits": {"cpu": "x"}}, "resources.limits.cpu: Invalid value"),
     (f"{C}.resources", {"limits": {"cpu": "-1"}}, "must be greater than or equal to 0"),
+    (f"{C}.resources", {"limits": {"x.io/gpu": "1.5"}}, "limits[x.io/gpu]: Invalid value"),
     (f"{C}.resources", {"limits": {"gpu": "1"}}, "resources.limits.gpu: Invalid value"),
     (
         f"{C}.resources",
@@ -181,7 +206,7 @@ REFUSED: list[tuple[str, object, str]] = [
     (
         f"{C}.securityContext",
         {"privileged": True, "allowPrivilegeEscalation": False},
-        "allowPrivilegeEscalation: Inv",
+        "allowPrivilegeEscalation: Invalid value: false: cannot",
     ),
     # probes and hooks
     (f"{C}.livenessProbe", {}, "livenessProbe: Required value: must specify a handler type"),
@@ -205,6 +230,11 @@ REFUSED: list[tuple[str, object, str]] = [
     ),
     (f"{C}.lifecycle", {"preStop": {}}, "lifecycle.preStop: Required value"),
     (f"{C}.lifecycle", {"preStop": {"sleep": {"seconds": -1}}}, "preStop.sleep.seconds: Invalid value"),
+    (
+        f"{C}.lifecycle",
+        {"preStop": {"sleep": {"seconds": 31}}},
+        "must be no more than terminationGracePeriodSeconds (30)",
+    ),
     (f"{C}.lifecycle", {"stopSignal": "TERM"}, "lifecycle.stopSignal: Invalid value"),
     # volumes
     ("spec.volumes.0.name", "", "spec.volumes[0].name: Required value"),
@@ -281,6 +311,11 @@ ALLOWED: list[tuple[str, object]] = [
     ("spec.tolerations", [{"operator": "Exists"}, {"key": "a", "value": "b", "effect": "NoSchedule"}]),
     ("spec.dnsConfig", {"searches": [".", "_tcp.x."], "options": [{"name": "ndots", "value": "2"}]}),
     ("spec.affinity", {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}),
+    ("spec.affinity", expressed(key="a", operator="In", values=["b"])),
+    ("spec.affinity", expressed(key="a", operator="Gt", values=["1"])),
+    ("spec.affinity", named(operator="In", values=["node-1"])),
+    ("spec.priority", -5),
+    (f"{C}.lifecycle", {"preStop": {"sleep": {"seconds": 30}}}),
     (f"{C}.ports", [{"containerPort": 53, "protocol": p, "hostPort": 53} for p in ("TCP", "UDP")]),
     (f"{C}.env", [{"name": "a.b-c d", "value": "x"}, {"name": "A", "valueFrom": {"fieldRef": {
         "fieldPath": "metadata.labels['app']"}}}]),
