@@ -43,6 +43,22 @@ class DirectoryLock:
             self._ops.make_directory(self._directory)
             self._fd = self._ops.lock(self._directory / LOCK_NAME)
 
+    def hold(self) -> None:
+        """Take the lock again where its file was removed while it was held; OSError where that cannot be.
+
+        Without it two agents could write one journal, in a directory that was made again.
+        """
+        path = self._directory / LOCK_NAME
+        if self._fd is None or self._ops.holds(path, self._fd):
+            return
+        try:
+            fd = self._ops.lock(path)
+        except BlockingIOError:
+            taken = f"another agent has taken the journal ({self.holder()}); stop one of them"
+            raise OSError(errno.EBUSY, taken) from None
+        self._ops.close(self._fd)
+        self._fd = fd
+
     def release(self) -> None:
         """Let go, if held."""
         if self._fd is not None:
@@ -90,6 +106,7 @@ def prepare(
         tail=findings.tail,
         segments=findings.segments,
         carried=findings.carried,
+        hold=lock.hold,
     )
     store.todo.extend([*steps, *repairs])
     _tell_unchecked(findings)

@@ -130,7 +130,8 @@ class OpenSegment:
 class SegmentStore:
     """The segments of one directory, from the side that writes.
 
-    `todo` are steps that must have succeeded before anything is written: the lock, and repairs.
+    `todo` are steps that must have succeeded before anything is written: the lock, and repairs. `hold` makes
+    sure of the lock before each new segment.
     """
 
     def __init__(
@@ -144,8 +145,10 @@ class SegmentStore:
         tail: Tail,
         segments: Sequence[SegmentInfo] = (),
         carried: Snapshot | None = None,
+        hold: Callable[[], None],
     ) -> None:
         self._directory, self._ops, self._identity = directory, ops, identity
+        self._hold = hold
         self._limits, self._clock = limits, clock
         self._tail = tail
         self._segments = list(segments)
@@ -213,6 +216,7 @@ class SegmentStore:
         while self.todo:
             self.todo[0]()
             del self.todo[0]
+        self._hold()
         self._remove_strays()
         created = self._clock()
         header = new_header(self._identity, first, self._tail, created)

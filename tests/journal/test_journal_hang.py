@@ -15,7 +15,7 @@ from minikubelet.journal import journalopen
 from minikubelet.journal.diskjournal import DiskJournal
 from minikubelet.journal.survey import survey_directory
 from minikubelet.journal.writing import Patience
-from minikubelet.ports.journalport import Journal, JournalHealth
+from minikubelet.ports.journalport import Journal, JournalHealth, JournalLockedError
 from tests.journal.journal_world import GatedDisk, numbered, open_disk, write_records
 from tests.journal.test_journal_faults import on_disk, until
 
@@ -135,6 +135,8 @@ def test_a_directory_that_is_removed_under_the_agent_is_said_though_nothing_happ
         directory.mkdir(parents=True)
         await until(lambda: not journal.health.degraded)
         assert journal.snapshot_wanted
+        with pytest.raises(JournalLockedError):
+            open_disk(directory)
         await journal.begin_segment(b'{"upto":5}', 5)
         await write_records(journal, 1)
         await journal.close()
@@ -144,6 +146,26 @@ def test_a_directory_that_is_removed_under_the_agent_is_said_though_nothing_happ
     assert again.snapshot is not None
     assert list(again.records) == numbered(6, 6)
     asyncio.run(again.journal.close())
+
+
+def test_a_journal_that_another_agent_took_meanwhile_is_left_to_it(tmp_path: Path) -> None:
+    directory = tmp_path / "journal"
+
+    async def main() -> None:
+        first = open_disk(directory, patience=PATIENT).journal
+        await first.begin_segment(b"{}", 0)
+        await write_records(first, 3)
+        shutil.rmtree(directory)
+        second = open_disk(directory, patience=PATIENT).journal
+        await write_records(first, 1)
+        assert first.health.degraded
+        assert "another agent has taken the journal (pid " in first.health.reason
+        await write_records(second, 2)
+        await second.close()
+        await until(lambda: not first.health.degraded)
+        await first.close()
+
+    asyncio.run(main())
 
 
 def test_a_segment_that_is_removed_has_a_successor_at_once(tmp_path: Path) -> None:
