@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
@@ -79,7 +79,7 @@ class Reading:
         directory = self._logs / f"{metadata['namespace']}_{metadata['name']}_{metadata['uid']}" / container
         path = find_log(directory, previous=query.previous)
         if path is None:
-            raise bad_request(_no_log(metadata["name"], container, previous=query.previous))
+            raise bad_request(_no_log(pod, container, previous=query.previous))
         attempt = int(path.stem)
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         await response.prepare(request)
@@ -109,6 +109,13 @@ class Reading:
         return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
 
+_KINDS: Final = ("initContainer", "container", "ephemeralContainer")
+_WAITING: Final = {
+    "ErrImagePull": "image can't be pulled",
+    "ImagePullBackOff": "trying and failing to pull image",
+}
+
+
 def json_response(body: object, code: int = 200) -> web.Response:
     """An answer in JSON."""
     return web.Response(body=msgspec.json.encode(body), status=code, content_type="application/json")
@@ -119,7 +126,14 @@ def _runs(pod: Mapping[str, Any]) -> bool:
     return any("running" in (each.get("state") or {}) for each in statuses)
 
 
-def _no_log(pod: str, container: str, *, previous: bool) -> str:
+def _no_log(pod: Mapping[str, Any], container: str, *, previous: bool) -> str:
+    """Why there is nothing to read, in upstream's words; they are shown by `kubectl logs`."""
+    which = f'container "{container}" in pod "{pod["metadata"]["name"]}"'
     if previous:
-        return f'previous terminated container "{container}" in pod "{pod}" not found'
-    return f'container "{container}" in pod "{pod}" is waiting to start, or has no log'
+        return f"previous terminated {which} not found"
+    status = pod.get("status") or {}
+    of_kinds = (status.get(f"{kind}Statuses") or () for kind in _KINDS)
+    states = [each.get("state") or {} for some in of_kinds for each in some if each["name"] == container]
+    reason = (states[0].get("waiting") or {}).get("reason", "") if states else ""
+    why = _WAITING.get(reason, reason)
+    return f"{which} is waiting to start: {why}" if why else f"{which} has no log"

@@ -21,7 +21,6 @@ _PROBE_ADDRESSES = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """The machine: names and versions, sizes in bytes, and how much is left."""
 
-    hostname: str = ""
     addresses: tuple[str, ...] = ()
     architecture: str = ""
     kernel: str = ""
@@ -46,7 +45,6 @@ def read_machine(state_dir: Path, *, root: Path = Path("/")) -> Machine:
     """Read everything; the disk is the one of `state_dir`, other files are looked up below `root`."""
     memory = _memory(root / "proc/meminfo")
     machine = Machine(
-        hostname=socket.gethostname(),
         addresses=own_addresses(),
         architecture=MACHINES.get(platform.machine(), platform.machine()),
         kernel=platform.release(),

@@ -28,7 +28,6 @@ class NodeSetup(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    hostname: str = ""
     ip: str = ""
     max_pods: int = 110
     reserved: Mapping[str, str] = {}
@@ -97,9 +96,9 @@ def allocatable(machine: Machine, reserved: Mapping[str, str]) -> Allocatable:
 
 
 def labels(setup: NodeSetup, machine: Machine) -> dict[str, str]:
-    """The labels that a node sets for itself."""
+    """The labels that a node sets for itself; its host name is the one that it was given, as upstream's."""
     return {
-        "kubernetes.io/hostname": setup.hostname or machine.hostname,
+        "kubernetes.io/hostname": setup.name,
         "kubernetes.io/os": "linux",
         "kubernetes.io/arch": machine.architecture,
     }
@@ -125,7 +124,7 @@ def fixed_status(setup: NodeSetup, machine: Machine, runtime: str) -> JsonObject
     status: JsonObject = {
         "addresses": [
             *({"type": "InternalIP", "address": address} for address in addresses),
-            {"type": "Hostname", "address": setup.hostname or machine.hostname},
+            {"type": "Hostname", "address": setup.name},
         ],
         "capacity": resources,
         "allocatable": for_pods,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -229,5 +230,30 @@ def test_a_log_is_followed_until_the_container_has_ended(state_dir: Path) -> Non
             assert (await node.ask("GET", "/containerLogs/default/web/main?tailLines=x"))[0] == 400
             node.view.items.clear()
             assert (await node.ask("GET", "/containerLogs/default/web/main"))[0] == 404
+
+    run(main())
+
+
+def test_a_container_without_a_log_says_why_it_waits(state_dir: Path) -> None:
+    """In upstream's words, which `kubectl logs` shows."""
+
+    async def main() -> None:
+        async with served(state_dir) as node:
+            status = node.view.items[0]["status"]["containerStatuses"][0]
+            which = 'container "main" in pod "web"'
+            for state, said in (
+                (
+                    {"waiting": {"reason": "ContainerCreating"}},
+                    f"{which} is waiting to start: ContainerCreating",
+                ),
+                (
+                    {"waiting": {"reason": "ImagePullBackOff"}},
+                    f"{which} is waiting to start: trying and failing to pull image",
+                ),
+                ({"running": {}}, f"{which} has no log"),
+            ):
+                status["state"] = state
+                code, body = await node.ask("GET", "/containerLogs/default/web/main")
+                assert (code, json.loads(body)["message"]) == (400, said)
 
     run(main())

@@ -18,7 +18,6 @@ NODE = "/api/v1/nodes/node-1"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/node-1"
 GIB = 1 << 30
 SOUND = Machine(
-    hostname="host-1",
     addresses=("10.0.0.5",),
     architecture="amd64",
     cpus=4,
@@ -77,14 +76,14 @@ def test_a_node_is_registered_with_what_the_machine_has() -> None:
     world.look()
     node = world.node
     assert node["metadata"]["labels"] == {
-        "kubernetes.io/hostname": "host-1",
+        "kubernetes.io/hostname": "node-1",
         "kubernetes.io/os": "linux",
         "kubernetes.io/arch": "amd64",
     }
     status = node["status"]
     assert status["addresses"] == [
         {"type": "InternalIP", "address": "10.0.0.5"},
-        {"type": "Hostname", "address": "host-1"},
+        {"type": "Hostname", "address": "node-1"},
     ]
     assert status["capacity"] == {
         "cpu": "4",
@@ -126,7 +125,7 @@ def test_what_others_said_of_a_node_stays() -> None:
     assert node["metadata"]["labels"]["kubernetes.io/os"] == "linux"
     assert node["metadata"]["annotations"] == {"x": "y"}
     assert node["spec"] == {"podCIDR": "10.1.0.0/24", "taints": [{"key": "t", "effect": "NoSchedule"}]}
-    assert [each["address"] for each in node["status"]["addresses"]] == ["10.0.0.5", "host-1"]
+    assert [each["address"] for each in node["status"]["addresses"]] == ["10.0.0.5", "node-1"]
     assert world.condition("NetworkUnavailable")["status"] == "False"
     assert node["status"]["capacity"]["example.com/gpu"] == "2"
 
