@@ -62,7 +62,9 @@ class Lifecycle:
 
     async def _post(self, name: str, body: dict[str, Any]) -> str:
         answer = await self._engine.ask("POST", "containers/create", params={"name": name}, body=body)
-        return str(answer["Id"])
+        container_id = str(answer["Id"])
+        self._observer.made(container_id)
+        return container_id
 
     async def start(self, container_id: str, reason: str) -> None:
         """Start what was created; RuntimeFault with the exit code that the engine gave it if it cannot."""

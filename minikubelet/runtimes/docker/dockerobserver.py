@@ -58,6 +58,7 @@ class Observer:
         self._seen: dict[str, _Seen] = {}
         self._sandboxes: dict[str, dict[str, str]] = {}
         self._suspect: dict[str, int] = {}
+        self._made: set[str] = set()
         self._touches = 0
         self._gate = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
@@ -65,6 +66,10 @@ class Observer:
         """Something happened to it: what is remembered, and what the next list says, may be old."""
         self._touches += 1
         self._suspect[container_id] = self._touches
+
+    def made(self, container_id: str) -> None:
+        """This driver has just made it: it is ours, and nobody has to look."""
+        self._made.add(container_id)
 
     async def pods(self, uid: PodUid | None) -> Sequence[ObservedPod]:
         """All pods of this node, or the one of `uid`, in the order of their uids."""
@@ -105,7 +110,7 @@ class Observer:
 
     async def is_ours(self, container_id: str) -> bool:
         """Whether it is there and of this node; RuntimeFault if it is another's."""
-        if container_id in self._seen or container_id in self._sandboxes:
+        if container_id in self._seen or container_id in self._sandboxes or container_id in self._made:
             return True
         found = await self.inspect(container_id)
         if found is None:
@@ -135,6 +140,7 @@ class Observer:
 
     async def gone(self, container_id: str) -> None:
         """It was removed."""
+        self._made.discard(container_id)
         self._seen.pop(container_id, None)
         self._sandboxes.pop(container_id, None)
         self._suspect.pop(container_id, None)
@@ -209,6 +215,7 @@ class Observer:
             message = known.observed.message if known and same else await _last_words(found)
         seen = _Seen(found.state.status, found, view.observed(found, message))
         self._seen[found.id] = seen
+        self._made.discard(found.id)
         return seen
 
     def _follow(self, found: view.Inspected) -> None:

@@ -11,6 +11,10 @@ from aiohttp import web
 
 from minikubelet.ports.runtimeport import RegistryAuth, RuntimeFault
 from minikubelet.runtimes.docker import DockerRuntime
+from minikubelet.runtimes.docker.dockerengine import Engine
+from minikubelet.runtimes.docker.dockerlifecycle import Lifecycle
+from minikubelet.runtimes.docker.dockerlogs import LogKeeper
+from minikubelet.runtimes.docker.dockerobserver import Observer
 from tests.running import run
 from tests.runtimes.contract.contract_world import connected, sandbox_of
 from tests.runtimes.docker.docker_world import DockerWorld
@@ -254,5 +258,22 @@ def test_a_name_that_stays_taken_is_not_looped_on(state_dir: Path) -> None:
                 with pytest.raises(RuntimeFault, match="CreatePodSandboxError: Conflict"):
                     await it.run_pod_sandbox(sandbox_of(DockerWorld(host, "i", "ns", state_dir)))
             assert engine.asked.count("POST /containers/create") == 2
+
+    run(main())
+
+
+def test_what_the_driver_has_just_made_is_its_own_without_a_look(state_dir: Path) -> None:
+    async def creates(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"Id": "c1"}, status=201)
+
+    async def main() -> None:
+        async with fake_engine(state_dir, creates) as (it, host):
+            engine = Engine(host)
+            await engine.open()
+            observer = Observer(engine, "n", LogKeeper(engine))
+            made = await Lifecycle(engine, observer).create("a", {}, "CreateContainerError", lambda _: False)
+            assert await observer.is_ours(made)
+            await engine.close()
+            assert it.asked == ["POST /containers/create"]
 
     run(main())
