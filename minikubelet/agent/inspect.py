@@ -45,8 +45,9 @@ def ask(root: Path, path: str) -> Any:
         connection.request("GET", path)
         return json.loads(connection.getresponse().read())
     except (OSError, http.client.HTTPException) as error:
+        why = (error.strerror if isinstance(error, OSError) else "") or error
         raise NoAgent(
-            f"no agent answers at {root / 'agent.sock'} ({error}); start one with `minikubelet run`, or name "
+            f"no agent answers at {root / 'agent.sock'} ({why}); start one with `minikubelet run`, or name "
             "its state directory with --root-dir"
         ) from error
     finally:

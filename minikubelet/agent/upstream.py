@@ -67,7 +67,9 @@ async def _embedded(plan: AgentPlan) -> StubServer:
     except OSError as error:
         await server.stop()
         where = f"{settings.address}:{settings.port}"
-        raise StartFault(f"the embedded API server cannot start on {where}: {error}") from error
+        raise StartFault(
+            f"the embedded API server cannot start on {where}: {error.strerror or error}"
+        ) from error
     return server
 
 

@@ -95,7 +95,7 @@ class Volumes:
                 try:
                     await self._refresh(pod, volume, path, facts)
                 except (PayloadFault, OSError, ValueError) as fault:
-                    self._say_once(pod, volume, str(fault))
+                    self._say_once(pod, volume, _why(fault))
 
     async def _refresh(self, pod: Pod, volume: Volume, path: Path, facts: Facts) -> None:
         key = (PodUid(pod.metadata.uid), volume.name)
@@ -127,7 +127,7 @@ class Volumes:
                 return await self._set_up_payload(pod, volume, facts)
             return await anyio.to_thread.run_sync(self._set_up_plain, pod, volume)
         except (PayloadFault, HostPathFault, OSError, ValueError) as fault:
-            raise _not_mounted(pod, volume, str(fault)) from fault
+            raise _not_mounted(pod, volume, _why(fault)) from fault
 
     async def _set_up_payload(self, pod: Pod, volume: Volume, facts: Facts) -> Path:
         path = self._path(pod, volume)
@@ -226,6 +226,13 @@ def _mounted(pod: Pod) -> list[Volume]:
     sources = (variable.value_from for container in containers for variable in container.env)
     used |= {source.file_key_ref.volume_name for source in sources if source and source.file_key_ref}
     return [volume for volume in pod.spec.volumes if volume.name in used]
+
+
+def _why(fault: Exception) -> str:
+    """What is wrong, for a person: the path and the system's word for it, without its number."""
+    if isinstance(fault, OSError) and fault.filename and fault.strerror:
+        return f"{fault.filename}: {fault.strerror.lower()}"
+    return str(fault)
 
 
 def _not_mounted(pod: Pod, volume: Volume, why: str) -> RuntimeFault:

@@ -147,8 +147,9 @@ class Committer:
         try:
             if group.changes:
                 await asyncio.to_thread(self._log.append, group.changes)
-        except OSError as problem:
-            await _log.aerror("the state could not be written", problem=str(problem))
+        except OSError as error:
+            problem = error.strerror or str(error)
+            await _log.aerror("the state could not be written", problem=problem)
             for done, _ in (*group.answers, *group.refusals):
                 _answer_error(done, internal_error(f"the state could not be written: {problem}"))
             return

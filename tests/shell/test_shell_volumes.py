@@ -362,3 +362,9 @@ def test_other_types_are_refused_by_name(world: VolumesWorld) -> None:
     assert 'MountVolume.SetUp failed for volume "n" : volumes of this type' in fault.message
     huge = pod_with(Volume(name="n", empty_dir=EmptyDirVolumeSource(medium="HugePages")))
     assert "medium HugePages is not supported" in world.fault(huge).message
+
+
+def test_a_host_path_that_cannot_be_made_is_told_without_the_systems_number(world: VolumesWorld) -> None:
+    source = HostPathVolumeSource(path="/proc/no-such/x", type="DirectoryOrCreate")
+    message = world.fault(pod_with(Volume(name="h", host_path=source))).message
+    assert message.endswith('volume "h" : /proc/no-such: no such file or directory')
