@@ -1,6 +1,6 @@
 """Creates one pod for each node named on the command line, through the API server of a kubeconfig.
 
-What a DaemonSet's controller would do; the stub API server runs no controllers. Standard library and PyYAML.
+What a DaemonSet's controller would do. Standard library and PyYAML.
 usage: cluster-pods.py KUBECONFIG IMAGE NODE...
 """
 

@@ -88,7 +88,7 @@ up() {
   done
   docker exec -i "$cluster-apiserver" python3 - /kube/kubeconfig "$image" "${nodes[@]}" <tools/cluster-pods.py
   say "three nodes are up. Static pods come from $manifests; the pods each-node-… were created by this script,"
-  say "one for each node, as a DaemonSet's controller would: the stub API server runs no controllers."
+  say "one for each node, as a DaemonSet's controller would."
   echo "kubectl --kubeconfig $kubeconfig get nodes,pods -A -o wide"
 }
 

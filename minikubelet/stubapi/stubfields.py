@@ -18,6 +18,7 @@ from minikubelet.stubapi.stubresources import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
     CONFIGMAPS,
+    DAEMONSETS,
     EVENTS,
     LEASES,
     NAMESPACES,
@@ -166,8 +167,18 @@ _OF: Final[dict[Resource, dict[str, _Known]]] = {
 @cache
 def known_fields(resource: Resource) -> dict[str, _Known]:
     """The names of a kind's fields, and of the fields in them."""
-    own = _names("status", spec=_below(shapes.type_info(PodSpec))) if resource == PODS else _OF[resource]
-    return {"apiVersion": None, "kind": None, "metadata": _below(shapes.type_info(ObjectMeta)), **own}
+    meta, pod = _below(shapes.type_info(ObjectMeta)), _below(shapes.type_info(PodSpec))
+    if resource == PODS:
+        own = _names("status", spec=pod)
+    elif resource == DAEMONSETS:
+        selector = _names("matchLabels", matchExpressions=_names("key operator values"))
+        strategy = _names("type", rollingUpdate=_names("maxUnavailable maxSurge"))
+        template: _Known = {"metadata": meta, "spec": pod}
+        spec = _names("minReadySeconds revisionHistoryLimit", selector=selector, updateStrategy=strategy)
+        own = _names("status", spec={**spec, "template": template})
+    else:
+        own = _OF[resource]
+    return {"apiVersion": None, "kind": None, "metadata": meta, **own}
 
 
 def _below(shape: shapes.Type) -> _Known:

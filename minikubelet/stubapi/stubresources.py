@@ -62,6 +62,14 @@ SERVICEACCOUNTS = Resource("serviceaccounts", "ServiceAccount", short_names=("sa
 SERVICES = Resource(
     "services", "Service", short_names=("svc",), categories=("all",), subresources=("status",)
 )
+DAEMONSETS = Resource(
+    "daemonsets",
+    "DaemonSet",
+    group="apps",
+    short_names=("ds",),
+    categories=("all",),
+    subresources=("status",),
+)
 LEASES = Resource("leases", "Lease", group="coordination.k8s.io")
 SIGNING_REQUESTS = Resource(
     "certificatesigningrequests",
@@ -111,6 +119,7 @@ RESOURCES = (
     SECRETS,
     SERVICEACCOUNTS,
     SERVICES,
+    DAEMONSETS,
     LEASES,
     SIGNING_REQUESTS,
     ROLES,

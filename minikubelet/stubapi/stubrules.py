@@ -10,10 +10,12 @@ import uuid
 from typing import TYPE_CHECKING
 
 from minikubelet.stubapi.stubcommits import Act, Decision, Lookup
+from minikubelet.stubapi.stubdaemonrules import check_daemonset_update, complete_daemonset
 from minikubelet.stubapi.stubnames import check_finalizers, check_meta
 from minikubelet.stubapi.stubpoddefaults import default_pod, qos_class
 from minikubelet.stubapi.stubpodrules import check_ephemeral, check_new_pod, check_pod_update, with_ephemeral
 from minikubelet.stubapi.stubresources import (
+    DAEMONSETS,
     NAMESPACES,
     NODES,
     PODS,
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _SERVER_OWNED = ("selfLink", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
-_HAVE_STATUS = (PODS, NODES, NAMESPACES, SERVICES)
+_HAVE_STATUS = (PODS, NODES, NAMESPACES, SERVICES, DAEMONSETS)
 
 
 def time_text(moment: datetime) -> str:
@@ -91,6 +93,8 @@ def decide_create(
         meta["labels"] = {**(meta.get("labels") or {}), "kubernetes.io/metadata.name": meta["name"]}
         obj["spec"] = {"finalizers": ["kubernetes"]}
         obj["status"] = {"phase": "Active"}
+    elif resource == DAEMONSETS:
+        causes += complete_daemonset(obj)
     elif resource == SIGNING_REQUESTS:
         obj["status"] = {}
         causes += check_request(obj.get("spec") or {})
@@ -169,6 +173,8 @@ def decide_update(resource: Resource, obj: Obj, old: Obj, subresource: str) -> D
         obj["status"].setdefault("qosClass", old["status"].get("qosClass", "BestEffort"))
         adds = subresource == "ephemeralcontainers"
         causes += check_ephemeral(old, obj) if adds else check_pod_update(old, obj)
+    elif resource == DAEMONSETS:
+        causes += check_daemonset_update(old, obj)
     elif resource == SECRETS:
         obj["type"] = obj.get("type") or "Opaque"
         _encode_secret(obj)

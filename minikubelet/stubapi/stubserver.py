@@ -16,6 +16,7 @@ from aiohttp import web
 
 from minikubelet.stubapi.stubcerts import ensure_identity, ensure_token, write_private
 from minikubelet.stubapi.stubcommits import Committer
+from minikubelet.stubapi.stubdaemons import DaemonSets
 from minikubelet.stubapi.stubdeletion import DeleteOptions
 from minikubelet.stubapi.stubgarbage import Garbage
 from minikubelet.stubapi.stubhandlers import Handlers, LogHandler
@@ -60,7 +61,7 @@ def utc_now() -> datetime:
 class StubServer:
     """A Kubernetes API server small enough to be embedded, with its state in one directory.
 
-    It runs no scheduler, and of controllers only garbage collection and the one that tells of silent nodes.
+    It runs no scheduler, and of controllers garbage collection, DaemonSets and the one of silent nodes.
     With `default_node`, a pod that is created without a node is bound to that one at once. `port` 0 takes
     the last one again or any free one; `log_handler` answers `pods/log` where no node is to be asked.
     """
@@ -156,6 +157,7 @@ class StubServer:
         await writes.resume()
         _keep_running(stack, self._sweep(store, writes), "stub-event-sweeper")
         _keep_running(stack, Garbage(store, writes).run(), "stub-garbage")
+        _keep_running(stack, DaemonSets(store, writes, self._clock).run(), "stub-daemonsets")
         _keep_running(stack, SilentNodes(store, writes, self._clock).run(), "stub-silent-nodes")
         return writes
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from minikubelet.stubapi.stubaccesscells import binding_cells, request_cells, role_cells
+from minikubelet.stubapi.stubdaemoncells import DAEMONSET_COLUMNS, DAEMONSET_NUMBERS, daemonset_cells
 from minikubelet.stubapi.stubpodcells import pod_cells, since
 from minikubelet.stubapi.stubresources import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
     CONFIGMAPS,
+    DAEMONSETS,
     EVENTS,
     LEASES,
     NAMESPACES,
@@ -45,6 +47,7 @@ class _Layout(msgspec.Struct, frozen=True):
 
     columns: tuple[str, ...]
     cells: Cells
+    numbers: tuple[str, ...] = ("Data", "Secrets", "Count+")
 
 
 def _age(obj: Obj, now: datetime) -> str:
@@ -215,6 +218,7 @@ _LAYOUTS = {
         ),
         _event,
     ),
+    DAEMONSETS: _Layout(DAEMONSET_COLUMNS, daemonset_cells, DAEMONSET_NUMBERS),
     LEASES: _Layout(("Name", "Holder", "Age"), _lease),
     CONFIGMAPS: _Layout(("Name", "Data", "Age"), _configmap),
     SECRETS: _Layout(("Name", "Type", "Data", "Age"), _secret),
@@ -224,7 +228,6 @@ _LAYOUTS = {
         _service,
     ),
 }
-_NUMBERS = ("Data", "Secrets", "Count+")
 
 
 def make_table(
@@ -236,15 +239,15 @@ def make_table(
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": meta,
-        "columnDefinitions": [_column(name) for name in layout.columns],
+        "columnDefinitions": [_column(name, layout.numbers) for name in layout.columns],
         "rows": [_row(layout, obj, now, include) for obj in objects],
     }
 
 
-def _column(name: str) -> Obj:
+def _column(name: str, numbers: tuple[str, ...]) -> Obj:
     return {
         "name": name.removesuffix("+"),
-        "type": "integer" if name in _NUMBERS else "string",
+        "type": "integer" if name in numbers else "string",
         "format": "name" if name == "Name" else "",
         "description": "",
         "priority": 1 if name.endswith("+") else 0,

@@ -14,9 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minikubelet.stubapi.stubcommits import Committer
+from minikubelet.stubapi.stubdaemons import DaemonSets
 from minikubelet.stubapi.stubdeletion import DeleteOptions
+from minikubelet.stubapi.stubgarbage import Garbage
 from minikubelet.stubapi.stubpersistence import StateLog
-from minikubelet.stubapi.stubresources import NAMESPACES, RESOURCES, SIGNING_REQUESTS, Resource, Target
+from minikubelet.stubapi.stubresources import (
+    DAEMONSETS,
+    NAMESPACES,
+    NODES,
+    RESOURCES,
+    SIGNING_REQUESTS,
+    Resource,
+    Target,
+)
 from minikubelet.stubapi.stubselectors import Selector
 from minikubelet.stubapi.stubstatus import ApiError
 from minikubelet.stubapi.stubstore import Store
@@ -58,6 +68,13 @@ FIELDS = st.sampled_from(
         "series",
         "terminationGracePeriodSeconds",
         "ownerReferences",
+        "template",
+        "updateStrategy",
+        "rollingUpdate",
+        "maxUnavailable",
+        "matchLabels",
+        "nodeSelector",
+        "affinity",
         "cpu",
         "memory",
         "hostPath",
@@ -133,13 +150,16 @@ async def _outcome(attempt: Awaitable[Any]) -> int:
 
 async def _try_everything(store: Store, writes: Writes, resource: Resource, items: list[Any]) -> set[int]:
     space = "ns" if resource.namespaced else ""
-    base = {
+    base: dict[str, Any] = {
         "metadata": {"name": "x0"},
         "spec": {"containers": [{"name": "c", "image": "i"}]},
         "roleRef": {"kind": "Role", "name": "r"},
     }
     if resource == SIGNING_REQUESTS:
         base = REQUEST
+    elif resource == DAEMONSETS:
+        template = {"metadata": {"labels": {"a": "b"}}, "spec": base["spec"]}
+        base["spec"] = {"selector": {"matchLabels": {"a": "b"}}, "template": template}
     codes = {await _outcome(writes.create(Target(resource, space), base))}
     for number, item in enumerate(items):
         meta = item.get("metadata")
@@ -151,6 +171,10 @@ async def _try_everything(store: Store, writes: Writes, resource: Resource, item
                 codes.add(await _outcome(writes.patch(target, kind, item)))
     objects = [stored.obj for stored in store.select(resource)]
     msgspec.json.encode(make_table(resource, objects, {}, NOW))
+    if resource != NODES:
+        await writes.create(Target(NODES), {"metadata": {"name": "n1"}})
+    await DaemonSets(store, writes, lambda: NOW).look()
+    await Garbage(store, writes).look()
     await writes.delete_collection(Target(resource, space), Selector(), DeleteOptions())
     return codes
 

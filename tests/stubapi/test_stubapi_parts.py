@@ -88,6 +88,7 @@ def test_discovery_names_groups_and_resources(tmp_path: Path) -> None:
         assert (await world.good("GET", "/api"))["versions"] == ["v1"]
         groups = (await world.good("GET", "/apis"))["groups"]
         assert [group["name"] for group in groups] == [
+            "apps",
             "coordination.k8s.io",
             "certificates.k8s.io",
             "rbac.authorization.k8s.io",
