@@ -86,9 +86,9 @@ up() {
   for node in "${starting[@]}"; do
     wait "$node" || die "an agent cannot be started; the lines above say why"
   done
-  docker exec -i "$cluster-apiserver" python3 - /kube/kubeconfig "$image" "${nodes[@]}" <tools/cluster-pods.py
-  say "three nodes are up. Static pods come from $manifests; the pods each-node-… were created by this script,"
-  say "one for each node, as a DaemonSet's controller would."
+  docker exec -i "$cluster-apiserver" python3 - /kube/kubeconfig "$image" <tools/cluster-daemonset.py
+  say "three nodes are up. Static pods come from $manifests; the pods each-node-… were made in the API,"
+  say "one for each node, by the controller of DaemonSets."
   echo "kubectl --kubeconfig $kubeconfig get nodes,pods -A -o wide"
 }
 

@@ -58,6 +58,12 @@ class Cluster:
             <= {c["type"]: c["status"] for c in each["status"]["conditions"]}.items()
         }
 
+    def daemons(self) -> set[str]:
+        """The names of the DaemonSet's pods, once there is one for each node."""
+        pods = self.get("pods")
+        found = {name for name, pod in pods.items() if pod["metadata"].get("generateName") == "each-node-"}
+        return found if len(found) == len(self.nodes) else {"not yet"}
+
     def left(self) -> list[str]:
         """Whatever bears the cluster's name in the engine."""
         kinds = (("ps", "--all"), ("network", "ls"), ("volume", "ls"))
@@ -75,13 +81,14 @@ def test_three_nodes_with_pods_of_their_own_and_agents_that_come_and_go(cluster:
     """Static pods bear their node's name; killed and newer agents restart nothing; down leaves nothing."""
     assert f"kubectl --kubeconfig build/{cluster.name}/kubeconfig" in cluster.do("up")
     static = {f"web-{node}" for node in cluster.nodes}
-    assigned = {f"each-node-{letter}" for letter in "abc"}
     until(lambda: cluster.ready("nodes") == set(cluster.nodes), lambda: f"nodes {cluster.get('nodes')}")
-    until(lambda: cluster.ready("pods") == static | assigned, lambda: f"pods {cluster.get('pods')}")
+    until(lambda: cluster.ready("pods") == static | cluster.daemons(), lambda: f"pods {cluster.get('pods')}")
     on = {name: pod["spec"]["nodeName"] for name, pod in cluster.get("pods").items()}
-    assert on == {f"web-{node}": node for node in cluster.nodes} | {
-        f"each-node-{node[-1]}": node for node in cluster.nodes
+    daemons = cluster.daemons()
+    assert {name: node for name, node in on.items() if name in static} == {
+        f"web-{node}": node for node in cluster.nodes
     }
+    assert sorted(on[name] for name in daemons) == cluster.nodes
     for node in cluster.nodes:
         assert cluster.kubectl("exec", "-n", "kube-system", f"web-{node}", "--", "echo", "there") == "there\n"
         assert "GET / HTTP" in cluster.kubectl("logs", "-n", "kube-system", f"web-{node}")
@@ -91,7 +98,7 @@ def test_three_nodes_with_pods_of_their_own_and_agents_that_come_and_go(cluster:
     before = _agents(cluster)
     cluster.do("up")
     assert not before & _agents(cluster)
-    until(lambda: cluster.ready("pods") == static | assigned, lambda: f"pods {cluster.get('pods')}")
+    until(lambda: cluster.ready("pods") == static | daemons, lambda: f"pods {cluster.get('pods')}")
     assert {node: running(node) for node in cluster.nodes} == ids
 
     cluster.do("down")
