@@ -68,9 +68,15 @@ def ending(
     if before is None or (generation.stage is Stage.FINISHED and remove):
         return replace(generation, ending=made, stage=Stage.ENDING)
     left = before.grace - max(0, now.at - before.at) // SECOND
-    if made.grace < left:
+    if made.grace < left or (made.grace < before.grace and made.grace < _longest_stop(generation, now)):
         before = replace(before, grace=made.grace, at=now.at, seq=now.seq)
     return replace(generation, ending=replace(before, remove=before.remove or remove))
+
+
+def _longest_stop(generation: Generation, now: Moment) -> int:
+    """Seconds left of the stops under way: a container that came up late may have longer than its pod."""
+    stops = (p.until for p in generation.pending.values() if p.command == "StopContainer")
+    return max(((until - now.at) // SECOND for until in stops), default=0)
 
 
 def new_ending(

@@ -71,6 +71,20 @@ def test_a_container_that_comes_up_after_the_end_was_decided_has_its_full_grace(
     assert world.reducer.slots == {}
 
 
+def test_a_container_that_came_up_late_ends_sooner_when_its_pod_is_to() -> None:
+    world = World(Source.API, api=True)
+    pod = static_pod(termination_grace_period_seconds=30)
+    world.offer(pod, Source.API)
+    world.step()
+    world.delete(pod, 30)
+    world.now += 40 * SECOND
+    world.step()
+    for grace in (30, 5, 5, 0):
+        world.now += SECOND
+        world.delete(pod, grace)
+    assert world.stopped() == [("web", 30), ("web", 5), ("web", 0)]
+
+
 def test_a_container_that_ran_when_the_end_was_decided_has_what_is_left_under_both() -> None:
     for behaviours in (THEN, LATE):
         world = World(node={"behaviours": behaviours})
