@@ -40,6 +40,9 @@ class Behaviour(IntEnum):
     CONTAINER_RESTARTS = 8
     """A container's own restartPolicy and restartPolicyRules decide over its restarts: its pod's policy did,
     except for sidecars (upstream: pkg/api/v1/pod/util.go, ContainerShouldRestart)."""
+    STATUSES_NAME_THEIR_MIRROR = 9
+    """A status says which mirror pod is to show it: one told while nobody had the definition of its static
+    pod was taken for an API pod's, of which there was none, and the mirror stayed without it."""
 
 
 Behaviours = tuple[Behaviour, ...]

@@ -116,10 +116,14 @@ class CleanUpPod(Command, tag=True, frozen=True, kw_only=True):
 
 
 class PublishStatus(Command, tag=True, frozen=True, kw_only=True):
-    """Tell the status upstream, whenever upstream can be told."""
+    """Tell the status upstream, whenever upstream can be told.
+
+    `mirror_hash`: the config.hash of a static pod, whose mirror shows it; empty for an API pod's.
+    """
 
     uid: PodUid
     status: PodStatus
+    mirror_hash: str = ""
 
 
 class CreateMirror(Command, tag=True, frozen=True, kw_only=True):

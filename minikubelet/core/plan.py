@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from minikubelet.core import lifecycle
 from minikubelet.core.admission import admit
 from minikubelet.core.backoff import MIRROR_PAUSE
+from minikubelet.core.behaviours import Behaviour
 from minikubelet.core.commands import (
     CreateMirror,
     Decision,
@@ -31,6 +32,7 @@ from minikubelet.core.project import project
 from minikubelet.core.project_container import changes_at
 from minikubelet.core.state import Generation, Mirror, Moment, Slot, Stage
 from minikubelet.model.ids import Source
+from minikubelet.model.status import PodStatus
 
 HASH_ANNOTATION = "kubernetes.io/config.hash"
 
@@ -148,10 +150,20 @@ def _publish(slot: Slot, node: NodeFacts, draft: Draft, before: Slot | None) -> 
             draft.wake_by(moment)
         if gen.told and status == gen.published:
             continue
-        command = PublishStatus(slot=slot.key, reason=Reason.STATUS_CHANGED, uid=gen.uid, status=status)
-        draft.decide(command, gen.spec_seq)
+        draft.decide(_status_told(gen, status, draft), gen.spec_seq)
         slot = slot.put(replace(gen, published=status, told=True))
     return slot
+
+
+def _status_told(gen: Generation, status: PodStatus, draft: Draft) -> PublishStatus:
+    static = gen.source is Source.FILE and Behaviour.STATUSES_NAME_THEIR_MIRROR in draft.behaviours
+    return PublishStatus(
+        slot=gen.slot,
+        reason=Reason.STATUS_CHANGED,
+        uid=gen.uid,
+        status=status,
+        mirror_hash=config_hash(gen) if static else "",
+    )
 
 
 def _mirror(slot: Slot, node: NodeFacts, draft: Draft) -> Slot:

@@ -17,13 +17,13 @@ import structlog
 
 from minikubelet.apiclient.apibackoff import Backoff, BackoffPolicy
 from minikubelet.apiclient.apierrors import ApiError, ApiUnreachable
-from minikubelet.core.commands import CreateMirror, PublishStatus, UpstreamCommand
+from minikubelet.core.commands import UpstreamCommand
 from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.ports.apiport import Api, JsonObject
 from minikubelet.ports.outboxport import FullPod, OutboxStats
 from minikubelet.reporting.podcalls import Answer, Outcome, make_mirror, remove_pod, send_status, shows
 from minikubelet.reporting.slotbox import Call, MakeMirror, ReleasePod, RemoveMirror, SendStatus, SlotBox
-from minikubelet.wire.pod_codec import static_hash, to_mirror
+from minikubelet.wire.pod_codec import to_mirror
 
 log = structlog.get_logger(__name__)
 
@@ -82,11 +82,7 @@ class ApiOutbox:
 
     def put(self, command: UpstreamCommand) -> None:
         """Take a command in."""
-        known = ""
-        if isinstance(command, PublishStatus | CreateMirror):
-            pod = self._full_pod(command.uid)
-            known = static_hash(pod) if pod is not None else ""
-        self._line(command.slot).box.take(command, known)
+        self._line(command.slot).box.take(command)
         self._schedule(command.slot)
         self._puts += 1
         if self._puts % _SWEEP_EVERY == 0:

@@ -76,12 +76,12 @@ class SlotBox:
     create: MakeMirror | None = None
     mirror: tuple[PodUid, str] | None = None
 
-    def take(self, command: UpstreamCommand, static_hash: str) -> None:
-        """Take a command in; `static_hash` is the config.hash of the pod it names, empty if it has none."""
+    def take(self, command: UpstreamCommand) -> None:
+        """Take a command in."""
         match command:
             case PublishStatus():
-                if static_hash:
-                    self.static[command.uid] = static_hash
+                if command.mirror_hash:
+                    self.static[command.uid] = command.mirror_hash
                 self.statuses[command.uid] = command.status
             case CreateMirror():
                 self.static[command.uid] = command.hash

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from minikubelet.core.behaviours import TODAY, Behaviour, Behaviours
-from minikubelet.core.commands import CreateMirror, Reason, StartSandbox, StopContainer
+from minikubelet.core.commands import CreateMirror, PublishStatus, Reason, StartSandbox, StopContainer
 from minikubelet.core.events import AgentStarted
 from minikubelet.model.ids import Source
 from minikubelet.wire.records import CORE_VERSION, UnknownRecord, decode_event, encode_event
@@ -144,6 +144,25 @@ def test_a_mirror_that_nobody_could_make_is_asked_for_again(behaviours: Behaviou
     world.sync_sources()
     world.offer(static_pod())
     assert len(world.all(CreateMirror)) == before + asked
+
+
+@pytest.mark.parametrize(
+    ("behaviours", "source", "named"),
+    [
+        (THEN, Source.FILE, False),
+        ((Behaviour.STATUSES_NAME_THEIR_MIRROR,), Source.FILE, True),
+        ((Behaviour.STATUSES_NAME_THEIR_MIRROR,), Source.API, False),
+    ],
+)
+def test_the_status_of_a_static_pod_names_its_mirror(
+    behaviours: Behaviours, source: Source, named: bool
+) -> None:
+    """Whoever tells it needs no definition for that, which may be lost."""
+    world = World(source, api=True, node={"behaviours": behaviours})
+    world.offer(static_pod(), source)
+    assert {each.mirror_hash for each in world.all(PublishStatus)} == {
+        str(static_pod().metadata.uid) if named else ""
+    }
 
 
 def losses(behaviours: Behaviours, *gaps: int) -> list[int]:

@@ -10,7 +10,7 @@ import pytest
 from tests.reporting.flaky_proxy import FAULTS, FlakyProxy
 from tests.reporting.reporting_world import SLOT as WEB
 from tests.reporting.reporting_world import a_status, an_outbox
-from tests.reporting.test_reporting_outbox import create, publish, with_mirror
+from tests.reporting.test_reporting_outbox import create, publish_static, with_mirror
 from tests.reporting.test_reporting_stub import NODE, SLOT, an_agent, static_pod
 from tests.running import eventually, run
 
@@ -54,7 +54,7 @@ def test_a_mirror_that_is_deleted_a_thousand_times_comes_back_a_thousand_times()
                 del world.api.objects[f"/api/v1/namespaces/default/pods/{WEB.rpartition('/')[2]}"]
                 world.outbox.mirror_gone(WEB, uid)
                 world.outbox.put(create("h1"))
-                world.outbox.put(publish("h1", a_status("Running")))
+                world.outbox.put(publish_static("h1", a_status("Running")))
                 await world.told()
                 uid = world.api.pod()["metadata"]["uid"]
                 seen.add(uid)

@@ -20,8 +20,14 @@ from tests.reporting.reporting_world import (
 from tests.running import eventually, run
 
 
-def publish(uid: str, status: PodStatus, slot: SlotKey = SLOT) -> PublishStatus:
-    return PublishStatus(slot=slot, reason=Reason.STATUS_CHANGED, uid=PodUid(uid), status=status)
+def publish(uid: str, status: PodStatus, slot: SlotKey = SLOT, *, mirror: str = "") -> PublishStatus:
+    return PublishStatus(
+        slot=slot, reason=Reason.STATUS_CHANGED, uid=PodUid(uid), status=status, mirror_hash=mirror
+    )
+
+
+def publish_static(uid: str, status: PodStatus) -> PublishStatus:
+    return publish(uid, status, mirror=uid)
 
 
 def create(uid: str) -> CreateMirror:
@@ -40,7 +46,7 @@ async def with_mirror(world: OutboxWorld, hash_: str = "h1") -> PodUid:
     """A static pod, running and mirrored; answers the mirror's uid."""
     uid = world.holds(static_pod(hash_))
     world.outbox.put(create(uid))
-    world.outbox.put(publish(uid, a_status("Running")))
+    world.outbox.put(publish_static(uid, a_status("Running")))
     await world.told()
     return PodUid(world.api.pod()["metadata"]["uid"])
 
@@ -140,8 +146,8 @@ def test_a_changed_manifest_replaces_the_mirror_and_each_gets_its_own_status() -
         async with an_outbox() as world:
             before = await with_mirror(world)
             world.holds(static_pod("h2"))
-            world.outbox.put(publish("h2", a_status("Pending")))
-            world.outbox.put(publish("h1", a_status("Running", ready="True")))
+            world.outbox.put(publish_static("h2", a_status("Pending")))
+            world.outbox.put(publish_static("h1", a_status("Running", ready="True")))
             await world.told()
             assert world.api.status()["conditions"] == [{"type": "Ready", "status": "True"}]
             world.outbox.put(create("h2"))
@@ -171,9 +177,23 @@ def test_a_mirror_found_after_a_restart_is_told_the_status() -> None:
         async with an_outbox() as world:
             world.api.put(pod_at(SLOT), metadata={"uid": "m1"})
             uid = world.holds(static_pod("h1"))
-            world.outbox.put(publish(uid, a_status("Running")))
+            world.outbox.put(publish_static(uid, a_status("Running")))
             await world.told()
             assert world.api.calls == []
+            world.outbox.mirror_seen(SLOT, PodUid("m1"), "h1")
+            await world.told()
+            assert world.api.status()["phase"] == "Running"
+
+    run(main())
+
+
+def test_a_static_pods_status_is_kept_for_its_mirror_while_its_definition_is_lost() -> None:
+    async def main() -> None:
+        async with an_outbox() as world:
+            world.outbox.put(publish_static("h1", a_status("Running")))
+            await world.told()
+            assert world.api.calls == []
+            world.api.put(pod_at(SLOT), metadata={"uid": "m1"})
             world.outbox.mirror_seen(SLOT, PodUid("m1"), "h1")
             await world.told()
             assert world.api.status()["phase"] == "Running"

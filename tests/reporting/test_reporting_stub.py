@@ -113,8 +113,15 @@ class Agent:
         self.mirror()
 
     def publish(self, slot: SlotKey, uid: PodUid, phase: str) -> None:
-        status = a_status(phase)
-        self.outbox.put(PublishStatus(slot=slot, reason=Reason.STATUS_CHANGED, uid=uid, status=status))
+        self.outbox.put(
+            PublishStatus(
+                slot=slot,
+                reason=Reason.STATUS_CHANGED,
+                uid=uid,
+                status=a_status(phase),
+                mirror_hash=uid if uid == self.wanted else "",
+            )
+        )
 
     async def shown(self, slot: SlotKey = SLOT) -> JsonObject | None:
         namespace, _, name = slot.partition("/")
