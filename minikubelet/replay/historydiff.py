@@ -16,12 +16,11 @@ import msgspec
 from minikubelet.journal.journalreader import JournalReader
 from minikubelet.replay.divergencegroups import Words, group_lines, grouped
 from minikubelet.replay.fielddiff import changes, spell
-from minikubelet.replay.podnaming import resolve
 from minikubelet.replay.replayerrors import NEGATIVE, OK, ReplayError, command
 from minikubelet.replay.replayhistory import Step, brief_of, open_journal, walk
 from minikubelet.replay.replaymoments import clock, parse_moment
 from minikubelet.replay.replaypaint import say
-from minikubelet.replay.replaytale import journal_of, nodes_of
+from minikubelet.replay.replaytale import journal_of, meant_by
 from minikubelet.replay.replayverify import Decided, Divergence
 from minikubelet.replay.sentences import short
 from minikubelet.replay.standing import Stand, stand_at
@@ -56,7 +55,7 @@ def _moments(options: argparse.Namespace) -> int:
     reader = journal_of(options)
     stands = [stand_at(open_journal(reader.path), parse_moment(text)) for text in options.at]
     seen = stands[0].seen | stands[1].seen
-    only = resolve(options.pod, seen, nodes_of(reader))[0] if options.pod else ""
+    only = meant_by(options.pod, seen, reader)[0] if options.pod else ""
     before, after = (_objects(stand, only) for stand in stands)
     say(" → ".join(f"seq {stand.seq} ({clock(stand.at)} UTC)" for stand in stands))
     differ = False

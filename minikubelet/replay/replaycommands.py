@@ -68,7 +68,7 @@ def _journal(parser: argparse.ArgumentParser, *, stray: bool = True) -> None:
     )
     whose.add_argument("--root-dir", metavar="DIR", help="an agent's state directory: its journal")
     if stray:
-        parser.add_argument("stray", nargs="*", help=argparse.SUPPRESS)
+        parser.add_argument("stray", nargs="*", default=[], help=argparse.SUPPRESS)
 
 
 def _subject(parser: argparse.ArgumentParser) -> None:

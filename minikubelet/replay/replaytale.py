@@ -72,6 +72,8 @@ def journal_of(options: argparse.Namespace) -> JournalReader:
 def path_of(options: argparse.Namespace) -> Path:
     """JOURNAL, `--journal`, the one below `--root-dir`, or the agent's own; raises ReplayError."""
     stray, subject = getattr(options, "stray", None), getattr(options, "subject", None)
+    if "" in (subject, options.journal, options.root_dir):
+        raise ReplayError("the path of the journal is empty; name one, or leave it out for this node's agent")
     if stray:
         raise ReplayError(f"{stray[0]!r} is one word too many; a journal is named as --journal {stray[0]}")
     if subject and (options.journal or options.root_dir):
@@ -97,8 +99,25 @@ def nodes_of(reader: JournalReader) -> list[str]:
 
 def slots_of(reader: JournalReader) -> list[str]:
     """Every pod that occurs, in its records or in the state it begins with."""
-    found = {slot.key: None for slot in first_state(reader)}
-    return list(dict.fromkeys((*found, *(brief_of(r.body).slot for r in reader.records()))))
+    begun = (slot.key for slot in first_state(reader))
+    told = (brief_of(record.body).slot for record in reader.records())
+    return [slot for slot in dict.fromkeys((*begun, *told)) if slot]
+
+
+def meant_by(name: str, seen: Iterable[str], reader: JournalReader) -> tuple[str, str]:
+    """The slot and the container that are meant, of those seen or else of the whole history.
+
+    Raises ReplayError, and tells of damage, where there is none.
+    """
+    nodes = nodes_of(reader)
+    try:
+        return resolve(name, seen, nodes)
+    except ReplayError:
+        pass  # A pod that is gone is in no snapshot: then all of the history is read.
+    try:
+        return resolve(name, slots_of(reader), nodes)
+    except ReplayError as error:
+        raise with_broken(error, reader, name) from None
 
 
 def load(reader: JournalReader, name: str) -> Tale:
@@ -126,7 +145,11 @@ def load(reader: JournalReader, name: str) -> Tale:
 
 
 def with_broken(error: ReplayError, reader: JournalReader, name: str) -> ReplayError:
-    """The error about a pod that does not occur, with the broken manifest that may be meant to make it."""
+    """The error about a pod that does not occur, with the broken manifest that may be meant to make it.
+
+    What could not be read, and may have held it, is said before.
+    """
+    tell_damage(reader)
     judged = [r for r in reader.records() if brief_of(r.body).kind == e.ManifestsJudged.__name__]
     event = decode_event(judged[-1].body) if judged else None
     if isinstance(event, e.ManifestsJudged):

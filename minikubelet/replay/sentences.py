@@ -27,8 +27,18 @@ def short(uid: str) -> str:
     return uid[:_UID_SHOWN]
 
 
+def in_one_line(text: str) -> str:
+    """A text that others wrote, such as what a probe printed: line ends as `⏎`, control characters spelt."""
+    line = "⏎".join(text.strip().splitlines())
+    return line if line.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
+
+
 def of_event(event: e.AnyEvent) -> str:
     """What happened, in one sentence without its full stop."""
+    return in_one_line(_happened(event))
+
+
+def _happened(event: e.AnyEvent) -> str:
     match event:
         case e.PodSet():
             return _pod_set(event)
@@ -156,8 +166,12 @@ def _observed(pod: ObservedPod) -> str:
     return ", ".join(parts) if parts else "nothing of the pod"
 
 
-def of_command(command: c.Command) -> str:  # noqa: C901, PLR0912 - one arm a command
+def of_command(command: c.Command) -> str:
     """What was ordered, in the imperative."""
+    return in_one_line(_ordered(command))
+
+
+def _ordered(command: c.Command) -> str:  # noqa: C901, PLR0912 - one arm a command
     match command:
         case c.StartSandbox():
             return f"start the sandbox (attempt {command.attempt})"

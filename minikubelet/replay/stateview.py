@@ -7,6 +7,7 @@ and `replayhistory` do), or differences (`historydiff`).
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,11 +19,10 @@ from minikubelet.core.reducer import Reducer
 from minikubelet.core.state import Generation, Moment
 from minikubelet.model.ids import split_slot
 from minikubelet.model.pod import ObjectMeta, Pod
-from minikubelet.replay.podnaming import resolve
 from minikubelet.replay.replayerrors import NEGATIVE, OK, command
 from minikubelet.replay.replaymoments import SECOND, clock, parse_moment, span
 from minikubelet.replay.replaypaint import say
-from minikubelet.replay.replaytale import journal_of, nodes_of
+from minikubelet.replay.replaytale import journal_of, meant_by
 from minikubelet.replay.standing import Stand, stand_at
 from minikubelet.wire.pod_codec import encode_pod
 
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     """Show the pods at a moment; 1 where there are none."""
     reader = journal_of(options)
     stand = stand_at(reader, parse_moment(options.at) if options.at else None)
-    only = resolve(options.pod, stand.seen, nodes_of(reader))[0] if options.pod else ""
+    only = meant_by(options.pod, stand.seen, reader)[0] if options.pod else ""
     found = [gen for gen in generations(stand.reducer) if only in ("", gen.slot)]
     objects = [pod_object(gen, stand) for gen in found]
     if options.output == "table":
@@ -46,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
             else {"apiVersion": "v1", "kind": "List", "items": objects}
         )
         say(as_yaml(listed) if options.output == "yaml" else _as_json(listed))
+    if only and not found:
+        sys.stderr.write(f"{only}: nothing is known of it at seq {stand.seq}, {clock(stand.at)} UTC\n")
     return OK if found else NEGATIVE
 
 

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from minikubelet.core.state import Generation, Life, Slot, record_of
-from minikubelet.replay.podnaming import choose, resolve
-from minikubelet.replay.replayerrors import NEGATIVE, OK, ReplayError, command
+from minikubelet.replay.podnaming import choose
+from minikubelet.replay.replayerrors import NEGATIVE, OK, command
 from minikubelet.replay.replaymoments import clock, parse_moment, span
 from minikubelet.replay.replaypaint import say, say_json
-from minikubelet.replay.replaytale import journal_of, nodes_of, with_broken
-from minikubelet.replay.sentences import short
+from minikubelet.replay.replaytale import journal_of, meant_by
+from minikubelet.replay.sentences import in_one_line, short
 from minikubelet.replay.standing import Stand, stand_at
 from minikubelet.replay.whyguards import Scene, of_deletion, of_ready, of_start
 
@@ -43,10 +43,7 @@ def run(options: argparse.Namespace) -> int:
     last = stand.at
     if not options.at and reader.in_use():
         stand.at = max(last, time.time_ns() // 1000)
-    try:
-        name, container = resolve(options.pod, stand.seen, nodes_of(reader))
-    except ReplayError as error:
-        raise with_broken(error, reader, options.pod) from None
+    name, container = meant_by(options.pod, stand.seen, reader)
     slot = next((s for key, s in stand.reducer.slots.items() if key == name), None)
     found = list(_held(slot, stand, container, options.action)) if slot is not None else []
     if options.output == "json":
@@ -62,7 +59,7 @@ def _held(slot: Slot, stand: Stand, container: str, action: str) -> Iterator[Hel
     scene = Scene(slot, stand.reducer.node, stand.at, stand.rejected, stand.probed)
     for gen in slot.generations:
         names = _names(gen, container) if gen is slot.generations[-1] or not container else []
-        guards = list(dict.fromkeys(_guards(scene, gen, action, names)))
+        guards = list(dict.fromkeys(map(in_one_line, _guards(scene, gen, action, names))))
         yield Held(slot.key, gen.uid, container, gen.stage.value, action, stand.seq, stand.at, guards)
 
 

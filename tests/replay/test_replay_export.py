@@ -14,10 +14,10 @@ from minikubelet.core.events import ManifestsJudged
 from minikubelet.core.reducer import Snapshot as State
 from minikubelet.core.signals import ContainerUse, EvictionRules, Observation, PodUse, Signal, Threshold
 from minikubelet.journal.journalreader import JournalReader
-from minikubelet.model.ids import SlotKey, Source
-from minikubelet.model.pod import EphemeralContainer
+from minikubelet.model.ids import PodUid, SlotKey, Source
+from minikubelet.model.pod import EphemeralContainer, ProbeKind
 from minikubelet.replay.aliases import Aliases
-from minikubelet.replay.anonymise import HARMLESS, HARMLESS_LISTS
+from minikubelet.replay.anonymise import HARMLESS, HARMLESS_LISTS, Anonymiser
 from minikubelet.replay.exportcommand import of_slots
 from minikubelet.replay.replayhistory import brief_of
 from minikubelet.replay.timelinerows import Filter, rows
@@ -99,6 +99,16 @@ def test_aliases_name_nobody_and_keep_the_shape(journal: Path, capsys: Capture) 
     assert len(set(pods.values())) == len(pods)
     ran = run_command(capsys, "why", "pod-1", "back-off", "--journal", str(path))
     assert "CrashLoopBackOff" in ran.out
+
+
+def test_what_a_probe_printed_is_gone_under_aliases() -> None:
+    probed = e.ContainerProbed(
+        slot=SlotKey("shop/web"), uid=PodUid("u"), container="app", container_id="c",
+        probe=ProbeKind.LIVENESS, passed=False, message="balance of Alice is 42",
+    )  # fmt: skip
+    after = Anonymiser([]).event(probed)
+    assert isinstance(after, e.ContainerProbed)
+    assert (after.probe, after.message) == (probed.probe, "text-1")
 
 
 def test_error_texts_lose_hosts_and_keep_their_words() -> None:

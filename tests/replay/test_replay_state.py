@@ -11,7 +11,7 @@ from minikubelet.core.commands import PublishStatus
 from minikubelet.ports.journalport import RecordKind
 from minikubelet.wire.pod_codec import to_json
 from minikubelet.wire.records import decode_command
-from tests.replay.replay_world import Ran, run_command, shop
+from tests.replay.replay_world import Ran, parse, run_command, shop
 
 Capture = pytest.CaptureFixture[str]
 
@@ -106,6 +106,7 @@ def test_a_decision_of_one_journal_only_is_told(journal: Path, tmp_path: Path, c
         (("diff", "a", "b", "--at", "1", "2"), "leave the second journal out"),
         (("diff", "--at", "1", "x"), "is no moment"),
         (("state", "--pod", "wep"), "did you mean shop/web?"),
+        (("state", "--journal", ""), "the path of the journal is empty"),
     ],
 )
 def test_wrong_usage_is_said(journal: Path, capsys: Capture, words: tuple[str, ...], hint: str) -> None:
@@ -123,3 +124,17 @@ def test_a_journal_that_ends_with_a_snapshot_is_shown_as_it_stood(tmp_path: Path
         after = run_command(capsys, *words, default=tmp_path / "after")
         assert (after.code, before.code) == (0, 0), after.err
         assert after.out.splitlines()[1:] == before.out.splitlines()[1:]
+
+
+def test_damage_that_may_have_held_a_pod_is_told(journal: Path, capsys: Capture) -> None:
+    for path in sorted(journal.glob("*.mkj"))[1:]:
+        path.write_bytes(path.read_bytes()[:20])
+    for words in (("state", "--pod", "job"), ("why", "job")):
+        ran = ask(capsys, journal, *words)
+        assert (ran.code, "damage: " in ran.err, "no pod 'job'" in ran.err) == (2, True, True), ran
+
+
+def test_a_missing_word_is_named_as_the_help_names_it(capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        parse("why")
+    assert "arguments are required: POD[/CONTAINER]\n" in capsys.readouterr().err

@@ -11,6 +11,7 @@ import pytest
 from minikubelet.core.behaviours import TODAY
 from minikubelet.core.events import MirrorGone
 from minikubelet.model.ids import Source
+from minikubelet.model.pod import ProbeKind
 from tests.replay.history_scripts import SCRIPTS
 from tests.replay.replay_world import JOB, Ran, run_command, shop
 from tests.replay.scripted_pods import slot_of
@@ -181,6 +182,28 @@ def test_unreadiness_names_the_probe_and_what_it_said(tmp_path: Path, capsys: Ca
     early = next(r.seq for r in world.records if b'"ContainerStarted"' in bytes(r.body))
     ran = ask(capsys, tmp_path, world, "why-not", "probed", "ready", "--at", str(early))
     assert "container app: its startup probe has not passed yet" in ran.out
+
+
+def test_what_a_probe_printed_stays_in_its_line(tmp_path: Path, capsys: Capture) -> None:
+    world = World()
+    world.start()
+    pod = world.manifest(PLAIN.replace("image: i", "image: i, readinessProbe: {exec: {command: [x]}}"))
+    world.probe(pod, "c", ProbeKind.READINESS, passed=False, message="first\nsecond\x1b[2J\n")
+    for words in (("timeline",), ("why-not", "a", "ready")):
+        assert ": first⏎second\\x1b[2J\n" in ask(capsys, tmp_path, world, *words).out
+
+
+def test_a_pod_that_is_gone_is_no_typo(tmp_path: Path, capsys: Capture) -> None:
+    world = World()
+    world.start()
+    pod = world.manifest(PLAIN)
+    world.withdraw(pod)
+    world.segment()
+    world.start()
+    ran = ask(capsys, tmp_path, world, "why-not", "a", "delete")
+    assert (ran.code, "nothing is known of it at that moment" in ran.out) == (1, True), ran
+    ran = ask(capsys, tmp_path, world, "state", "--pod", "a")
+    assert (ran.code, "nothing is known of it at seq" in ran.err) == (1, True), ran
 
 
 def test_a_broken_manifest_is_told_where_its_pod_is_asked_for(tmp_path: Path, capsys: Capture) -> None:
