@@ -133,8 +133,7 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
 class Ending(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why and since when a generation ends, and within which grace (seconds).
 
-    `remove`: nothing of it stays; otherwise its dead containers are kept to be looked at, unless the node
-    evicts it.
+    `remove`: nothing of it stays; otherwise its dead containers are kept, unless the node evicts it.
     """
 
     reason: Reason
