@@ -73,7 +73,7 @@ def suggestions(text: str, known: Iterable[str], what: str) -> str:
         return f"there are no {what} in it"
     tails = {name.rpartition("/")[2].lower(): name for name in names} | {name.lower(): name for name in names}
     close = [tails[match] for match in get_close_matches(text.lower(), tails, n=3, cutoff=0.5)]
-    close += [name for name in names if text.lower() in name.lower()]
+    close += [name for name in names if text and text.lower() in name.lower()]
     guess = f"did you mean {' or '.join(list(dict.fromkeys(close))[:3])}? " if close else ""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{guess}{what} in it: {', '.join(names[:_SHOWN])}{more}"

@@ -26,11 +26,11 @@ class Given(NamedTuple):
     value: Any
 
 
-def assignment(text: str) -> tuple[list[str], Given]:
+def assignment(text: str, such: str = "PATH=VALUE, such as exit_code=0") -> tuple[list[str], Given]:
     """Split `path=value`; the value is JSON where it can be, or else text. Raises ReplayError."""
     path, equals, value = text.partition("=")
     if not equals or not path:
-        raise ReplayError(f"{text!r} sets nothing; write PATH=VALUE, such as exit_code=0")
+        raise ReplayError(f"{text!r} sets nothing; write {such}")
     try:
         return steps(path), Given(value, msgspec.json.decode(value))
     except msgspec.DecodeError:

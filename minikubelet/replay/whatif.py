@@ -109,7 +109,7 @@ class Scenario:
 
     def setting(self, text: str) -> None:
         """Change a setting in every life of the agent: `name=value`."""
-        path, value = assignment(text)
+        path, value = assignment(text, "NAME=VALUE, such as maxPods=10")
         field = _SETTINGS[choose(path[0], _SETTINGS, "setting")]
         lives = [n for n, one in enumerate(self.told) if isinstance(one.event, AgentStarted)]
         for index in lives:

@@ -138,3 +138,9 @@ def test_a_missing_word_is_named_as_the_help_names_it(capsys: Capture) -> None:
     with pytest.raises(SystemExit):
         parse("why")
     assert "arguments are required: POD[/CONTAINER]\n" in capsys.readouterr().err
+
+
+def test_filters_that_nothing_passes_are_no_typo_of_a_kind(journal: Path, capsys: Capture) -> None:
+    ran = ask(capsys, journal, "timeline", "--since", "20", "--until", "10")
+    assert (ran.code, "nothing passes these filters" in ran.err) == (1, True), ran
+    assert "did you mean" not in ran.err

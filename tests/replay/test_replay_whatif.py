@@ -130,6 +130,7 @@ def test_text_shows_both_sides_and_one_pod_alone(journal: Path, capsys: Capture)
         (("--set", "5", "source"), "write PATH=VALUE"),
         (("--set", "x", "source=api"), "is no seq"),
         (("--setting", "hasApl=1"), "did you mean hasAPI?"),
+        (("--setting", "maxPods"), "write NAME=VALUE, such as maxPods=10"),
         (("--manifest", "nowhere.yaml"), "nowhere.yaml cannot be read"),
         (("--manifest", "/dev/null"), "there is no pod in this file"),
     ],
