@@ -1,4 +1,4 @@
-"""The rules for names, labels and annotations that all objects share.
+"""The rules for names, labels and annotations that all objects share, and for keys of data.
 
 Pure; returns causes for a 422 instead of raising, so that a client learns of all of them at once.
 """
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from minikubelet.stubapi.stubresources import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
+    CONFIGMAPS,
     NAMESPACES,
     ROLE_BINDINGS,
     ROLES,
+    SECRETS,
     SERVICES,
     SIGNING_REQUESTS,
     Obj,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 _QUALIFIED = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 _LABEL_MAX, _SUBDOMAIN_MAX = 63, 253
 _ANNOTATIONS_MAX = 256 * 1024
 
@@ -38,6 +41,12 @@ _LABEL_RULE = (
 _SUBDOMAIN_RULE = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and "
     "must start and end with an alphanumeric character"
+)
+
+
+_KEY_RULE = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.', at most 253 of them, and "
+    "be neither '.' nor begin with '..'"
 )
 
 
@@ -59,13 +68,14 @@ def is_qualified(text: str) -> bool:
 
 
 def check_meta(resource: Resource, obj: Obj) -> list[Cause]:
-    """What is wrong with an object's metadata."""
+    """What is wrong with an object's metadata, and with the keys of a ConfigMap's or Secret's data."""
     meta = obj["metadata"]
     return [
         *_check_name(resource, meta["name"]),
         *_check_labels(meta),
         *_check_annotations(meta),
         *_check_owners(meta),
+        *(_check_keys(obj) if resource in (CONFIGMAPS, SECRETS) else ()),
     ]
 
 
@@ -111,6 +121,13 @@ def _check_owners(meta: Obj) -> Iterator[Cause]:
     if len(controllers) > 1:
         why = f"Invalid value: {', '.join(controllers)}: Only one reference can have Controller set to true"
         yield Cause("metadata.ownerReferences", why)
+
+
+def _check_keys(obj: Obj) -> Iterator[Cause]:
+    for field in ("data", "binaryData", "stringData"):
+        for key in obj.get(field) or {}:
+            if len(key) > _SUBDOMAIN_MAX or not _KEY.fullmatch(key) or key == "." or key.startswith(".."):
+                yield Cause(f"{field}[{key}]", f'Invalid value: "{key}": {_KEY_RULE}')
 
 
 def _check_annotations(meta: Obj) -> Iterator[Cause]:

@@ -22,6 +22,7 @@ from minikubelet.stubapi.stubpodshapes import (
 from minikubelet.stubapi.stubresources import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
+    CONFIGMAPS,
     DAEMONSETS,
     EVENTS,
     LEASES,
@@ -78,6 +79,11 @@ class _LeaseSpec(Shape):
 
 class _Lease(ObjectShape):
     spec: _LeaseSpec | None = None
+
+
+class _ConfigMap(ObjectShape):
+    data: dict[str, str] | None = None
+    binary_data: dict[str, str] | None = None
 
 
 class _Secret(ObjectShape):
@@ -194,6 +200,7 @@ _SHAPES: dict[Resource, type[ObjectShape]] = {
     EVENTS: _Event,
     LEASES: _Lease,
     DAEMONSETS: _DaemonSet,
+    CONFIGMAPS: _ConfigMap,
     SECRETS: _Secret,
     SERVICES: _Service,
     SIGNING_REQUESTS: _SigningRequest,

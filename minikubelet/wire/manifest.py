@@ -17,10 +17,11 @@ from minikubelet.wire.check_static import check_static, check_static_name
 from minikubelet.wire.defaults import with_defaults
 from minikubelet.wire.fieldpaths import Finding, Findings, Path, line_of, report, spell
 from minikubelet.wire.fitting import fit, kind_of
-from minikubelet.wire.honoured import not_honoured
+from minikubelet.wire.honoured import ON_DISK, not_honoured
 from minikubelet.wire.staticpod import as_written, to_static_pod
 from minikubelet.wire.yamldoc import Node, read_documents
 
+_IN_VAIN = {ON_DISK: "ends no static pod: critical pods are never evicted"}
 _FROM_THE_API = (
     "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers", "generation",
     "managedFields", "ownerReferences", "resourceVersion", "selfLink", "uid",
@@ -135,7 +136,7 @@ def _read_item(
         static = to_static_pod(pod, node_name=node_name, namespace=namespace)
         if not findings.found:
             check_static_name(static, findings)
-        warnings += tuple(f"{path} has no effect yet" for path in not_honoured(pod))
+        warnings += tuple(f"{path} {_IN_VAIN.get(path, 'has no effect yet')}" for path in not_honoured(pod))
     if static is None or findings.found:
         verdict = _refusal(document, line, report(node, findings.found))
         space = _text(_member(node, "metadata"), "namespace")

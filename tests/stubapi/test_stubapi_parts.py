@@ -18,8 +18,12 @@ from cryptography import x509
 
 from minikubelet.stubapi.stubcerts import ensure_identity, ensure_token
 from minikubelet.stubapi.stubdiscovery import OPENAPI_PROTOBUF_TYPE
+from minikubelet.stubapi.stubnames import check_meta
 from minikubelet.stubapi.stubpoddefaults import default_pod, qos_class, quantity
 from minikubelet.stubapi.stubpodrules import check_new_pod
+from minikubelet.stubapi.stubresources import CONFIGMAPS, SECRETS
+from minikubelet.stubapi.stubshapes import check_shape
+from minikubelet.stubapi.stubstatus import ApiError
 from tests.stubapi.stubapi_world import PODS, World, pod, run
 
 if TYPE_CHECKING:
@@ -291,3 +295,14 @@ def test_values_that_a_node_could_not_use_are_refused(
     default_pod(wanted)
     causes = [(cause.field, cause.reason) for cause in check_new_pod(wanted)]
     assert causes == [(f"spec.containers[0].{field}", reason)]
+
+
+def test_data_has_keys_that_can_be_files_and_values_that_are_text() -> None:
+    """Anything else could be mounted by no node, or decoded by no client."""
+    meta = {"name": "a"}
+    keys = {"a.b-c_D": "", "a/b": "", "..": "", "a b": ""}
+    for resource, field in ((CONFIGMAPS, "data"), (CONFIGMAPS, "binaryData"), (SECRETS, "stringData")):
+        causes = [cause.field for cause in check_meta(resource, {"metadata": meta, field: keys})]
+        assert causes == [f"{field}[a/b]", f"{field}[..]", f"{field}[a b]"]
+    with pytest.raises(ApiError, match="data"):
+        check_shape(CONFIGMAPS, {"metadata": meta, "data": {"a": 1}})

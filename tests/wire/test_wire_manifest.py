@@ -179,10 +179,12 @@ def test_fields_without_effect_are_named_once() -> None:
     pod = small_pod()
     pod["spec"]["containers"][0]["volumeDevices"] = [{"name": "data", "devicePath": "/dev/x"}]
     pod["spec"]["runtimeClassName"] = "gvisor"
+    pod["spec"]["volumes"].append({"name": "e", "emptyDir": {"sizeLimit": "1Mi"}})
     pod["spec"]["volumes"].append({"name": "n", "nfs": {"server": "s", "path": "/"}})
     assert reading(pod).warnings == (
         "web.yaml: spec.containers[].volumeDevices has no effect yet",
         "web.yaml: spec.runtimeClassName has no effect yet",
+        "web.yaml: spec.volumes[].emptyDir.sizeLimit ends no static pod: critical pods are never evicted",
         "web.yaml: spec.volumes[].nfs has no effect yet",
     )
 
