@@ -80,15 +80,7 @@ class PluginRunner:
 
     async def _output(self) -> bytes:
         try:
-            process = await asyncio.create_subprocess_exec(
-                self._plugin.command,
-                *self._plugin.args,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=self._environment(),
-                start_new_session=True,
-            )
+            process = await self._started()
         except OSError as error:
             hint = f"; {self._plugin.install_hint}" if self._plugin.install_hint else ""
             raise self._error(f"cannot be started: {error.strerror}{hint}") from None
@@ -100,18 +92,32 @@ class PluginRunner:
         except TimeoutError:
             raise self._error(f"did not end within {self._deadline:g} s") from None
         finally:
-            # On cancellation too, and the whole group: a plugin's children must not outlive the question.
             if not ended:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                # asyncio waits for the pipes to close, too, which a child that left the group may keep open.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_END_SECONDS):
-                        await process.wait()
+                await _end(process)
         if process.returncode != 0:
             lines = complaints.decode("utf-8", "replace").strip().splitlines() or ["it printed no reason"]
             raise self._error(f"failed with exit code {process.returncode}: {lines[-1][:300]}")
         return output
+
+    async def _started(self) -> asyncio.subprocess.Process:
+        """The plugin's process; one that is cancelled while it starts is ended with its group."""
+        starting = asyncio.create_task(
+            asyncio.create_subprocess_exec(
+                self._plugin.command,
+                *self._plugin.args,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=self._environment(),
+                start_new_session=True,
+            )
+        )
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            with contextlib.suppress(OSError):
+                await _end(await starting)
+            raise
 
     def _environment(self) -> dict[str, str]:
         spec: dict[str, object] = {"interactive": False}
@@ -148,6 +154,16 @@ class PluginRunner:
 
     def _error(self, problem: str) -> ApiUnreachable:
         return ApiUnreachable(f"the credential plugin {self._plugin.command!r} {problem}")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End the whole group: a plugin's children must not outlive the question."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    # asyncio waits for the pipes to close, too, which a child that left the group may keep open.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_END_SECONDS):
+            await process.wait()
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -335,6 +335,35 @@ def test_a_cancelled_plugin_leaves_no_children(tmp_path: Path) -> None:
     run(main())
 
 
+def test_a_plugin_cancelled_while_it_starts_leaves_no_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine its children may be there before asyncio has handed the process over."""
+    noted, real = tmp_path / "pid", asyncio.create_subprocess_exec
+
+    async def slow(*words: Any, **options: Any) -> asyncio.subprocess.Process:
+        process = await real(*words, **options)
+        await eventually(noted.exists, "the plugin's child")
+        handing_over.set()
+        await asyncio.sleep(0)
+        return process
+
+    handing_over = asyncio.Event()
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", slow)
+
+    async def main() -> None:
+        script = f"sleep 1000 & echo $! > {noted}.new; mv {noted}.new {noted}; wait"
+        task = asyncio.create_task(PluginRunner(ExecPlugin(V1, "sh", ("-c", script))).credential())
+        await handing_over.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+        child = noted.read_text().strip()
+        await eventually(lambda: not alive(child), "the end of the plugin's child")
+
+    run(main())
+
+
 def alive(pid: str) -> bool:
     """Whether a process runs; one that nobody has reaped yet does not."""
     try:
