@@ -13,7 +13,7 @@ import msgspec
 
 from minikubelet.journal.fileops import FileFound
 from minikubelet.journal.framing import FORMAT, hex_crc
-from minikubelet.ports.journalport import SegmentHeader
+from minikubelet.ports.journalport import SegmentHeader, Snapshot
 
 SUFFIX = ".mkj"
 LOCK_NAME = "lock"
@@ -37,6 +37,13 @@ class Tail(msgspec.Struct, frozen=True):
 
     seq: int = 0
     crc: int | None = None
+
+
+class Carried(msgspec.Struct, frozen=True):
+    """The snapshot of a segment in which no record counts yet, and the schema that it is written in."""
+
+    snapshot: Snapshot
+    schema: str
 
 
 class SegmentInfo(msgspec.Struct, frozen=True):

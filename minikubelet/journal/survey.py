@@ -16,7 +16,7 @@ import msgspec
 from minikubelet.journal.fileops import FileOps
 from minikubelet.journal.framing import FramingError, hex_crc, last_mark_in, read_header
 from minikubelet.journal.repairs import CutCorrupt, CutTail, MoveToQuarantine, Repair, SetAside, kept_as
-from minikubelet.journal.segments import SegmentInfo, Tail, first_of, segment_names
+from minikubelet.journal.segments import Carried, SegmentInfo, Tail, first_of, segment_names
 from minikubelet.journal.segmentscan import Ending, SegmentScan
 from minikubelet.ports.journalport import Record, SegmentFound, SegmentHeader, Snapshot, Survey, Verdict
 
@@ -40,7 +40,7 @@ class Findings(msgspec.Struct, frozen=True):
     next_seq: int = 1
     segments: tuple[SegmentInfo, ...] = ()
     parts: tuple[Part, ...] = ()
-    carried: Snapshot | None = None
+    carried: Carried | None = None
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -100,7 +100,7 @@ class _Surveyor:
         self._damage: list[str] = []
         self._repairs: list[Repair] = []
         self._parts: list[Part] = []
-        self._carried: Snapshot | None = None
+        self._carried: Carried | None = None
         self._begun = False  # whether the state can be built from `_parts`
 
     def run(self, sizes: dict[str, int]) -> Findings:
@@ -159,7 +159,8 @@ class _Surveyor:
 
     def _accept(self, scan: SegmentScan, header: SegmentHeader, data: bytes) -> None:
         if scan.snapshot is not None:
-            self._parts, self._begun, self._carried = [], True, scan.snapshot
+            self._parts, self._begun = [], True
+            self._carried = Carried(scan.snapshot, header.schema)
         elif not self._found and header.prev is None:
             self._begun = True
         if scan.records:

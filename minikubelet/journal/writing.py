@@ -18,6 +18,7 @@ from minikubelet.journal.retention import removable, removable_aside
 from minikubelet.journal.segments import (
     QUARANTINE,
     TORN_PREFIX,
+    Carried,
     Identity,
     SegmentInfo,
     Tail,
@@ -144,7 +145,7 @@ class SegmentStore:
         clock: Callable[[], int],
         tail: Tail,
         segments: Sequence[SegmentInfo] = (),
-        carried: Snapshot | None = None,
+        carried: Carried | None = None,
         hold: Callable[[], None],
     ) -> None:
         self._directory, self._ops, self._identity = directory, ops, identity
@@ -152,7 +153,7 @@ class SegmentStore:
         self._limits, self._clock = limits, clock
         self._tail = tail
         self._segments = list(segments)
-        self._carried = carried  # the snapshot of a segment in which no record counts yet
+        self._carried = carried
         self._open: OpenSegment | None = None
         self._strays: list[str] = []
         self._lost = ""  # what became of the segment that was open, where somebody removed it
@@ -207,12 +208,12 @@ class SegmentStore:
     def begin(self, snapshot: Snapshot) -> WriteOutcome:
         """Start a new segment with a snapshot at its head; where that fails, the old one stays open."""
         try:
-            self._start(snapshot.seq + 1, snapshot, None)
+            self._start(snapshot.seq + 1, Carried(snapshot, self._identity.schema), None)
         except OSError as error:
             return WriteOutcome(failed=_tell(error))
         return WriteOutcome()
 
-    def _start(self, first: int, snapshot: Snapshot | None, group: Group | None) -> None:
+    def _start(self, first: int, head: Carried | None, group: Group | None) -> None:
         while self.todo:
             self.todo[0]()
             del self.todo[0]
@@ -220,9 +221,11 @@ class SegmentStore:
         self._remove_strays()
         created = self._clock()
         header = new_header(self._identity, first, self._tail, created)
+        if head is not None:
+            header = msgspec.structs.replace(header, schema=head.schema)
         segment = OpenSegment(self._directory / segment_name(first), self._ops)
         try:
-            tail = segment.begin(header, snapshot, group)
+            tail = segment.begin(header, head.snapshot if head else None, group)
         except OSError:
             segment.discard()
             if segment.named:  # a successor may be there after a crash: what went before must not grow
@@ -231,9 +234,9 @@ class SegmentStore:
             raise
         self._drop()
         self._open, self._lost = segment, ""
-        self._carried = snapshot if tail is None else None
+        self._carried = head if tail is None else None
         self._tail = tail or self._tail
-        self._remember(SegmentInfo(segment_name(first), segment.size, created, snapshot is not None))
+        self._remember(SegmentInfo(segment_name(first), segment.size, created, head is not None))
         self._clear_out()
 
     def _remove_strays(self) -> None:

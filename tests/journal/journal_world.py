@@ -66,6 +66,8 @@ def open_disk(
     limits: Retention | None = None,
     patience: Patience = EAGER,
     now: int = 5,
+    *,
+    schema: str = "schema",
 ) -> OpenedJournal:
     """Open a journal as an agent does."""
     return DiskJournal.open(
@@ -73,7 +75,7 @@ def open_disk(
         node="node",
         boot="boot",
         core_version="1.0",
-        schema_hash="schema",
+        schema_hash=schema,
         settings={"maxPods": 110},
         limits=limits or Retention(),
         fileops=ops,

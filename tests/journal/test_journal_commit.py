@@ -9,7 +9,7 @@ from minikubelet.journal.diskjournal import DiskJournal
 from minikubelet.journal.journalreader import JournalReader
 from minikubelet.journal.writing import Patience
 from minikubelet.ports.journalport import Journal
-from tests.journal.journal_world import FailingDisk, GatedDisk, numbered, open_disk, record
+from tests.journal.journal_world import FailingDisk, GatedDisk, numbered, open_disk, record, write_records
 
 LAZY = Patience(flush_after=60, hang_after=300)
 
@@ -118,3 +118,25 @@ def test_a_bug_in_writing_is_loud_and_leaves_nobody_waiting(tmp_path: Path) -> N
         assert isinstance(journal._drain.exception(), ZeroDivisionError)
 
     asyncio.run(main())
+
+
+def test_a_snapshot_that_waits_for_its_first_record_keeps_the_form_it_was_written_in(tmp_path: Path) -> None:
+    async def main() -> None:
+        older = open_disk(tmp_path, schema="older").journal
+        await write_records(older, 3)
+        await older.begin_segment(b'{"upto":3}', 3)
+        await older.close()
+        later = open_disk(tmp_path, schema="later").journal
+        await write_records(later, 1)
+        await later.begin_segment(b'{"upto":4}', 4)
+        await later.close()
+
+    asyncio.run(main())
+    reader = JournalReader(tmp_path)
+    assert [(head.first, head.schema) for head in reader.headers()] == [
+        (1, "older"),
+        (4, "older"),
+        (5, "later"),
+    ]
+    assert [snapshot.seq for snapshot in reader.snapshots()] == [3, 4]
+    assert reader.check() == []
