@@ -184,6 +184,7 @@ def _started(plan: AgentPlan, boot: str, runtime: Runtime) -> AgentStarted:
         sources=tuple(sources),
         has_api=plan.upstream is not Upstream.NONE,
         runtime=runtime.info.name,
+        lacks_apparmor=runtime.info.lacks_apparmor,
         node_ips=plan.node_ips,
         static_namespace=plan.settings.agent.static_pod_namespace,
         behaviours=TODAY,

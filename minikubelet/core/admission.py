@@ -14,6 +14,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from minikubelet.core import lifecycle
+from minikubelet.core.apparmor import NOT_ENABLED, wants_apparmor
 from minikubelet.core.backoff import SECOND
 from minikubelet.core.behaviours import Behaviour
 from minikubelet.core.commands import Reason
@@ -115,6 +116,8 @@ def _unfit(pod: Pod, node: NodeFacts) -> Refusal | None:
         )
     if pod.spec.os is not None and pod.spec.os.name != "linux":
         return Refusal("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS")
+    if node.lacks_apparmor and wants_apparmor(pod):
+        return Refusal("AppArmor", NOT_ENABLED)
     if _adds_groups(node) and _wants_strict_groups(pod):
         return Refusal(
             "SupplementalGroupsPolicyNotSupported",

@@ -37,6 +37,8 @@ class AgentStarted(Event, tag=True, frozen=True, kw_only=True):
     labels: Pairs = ()
     huge_pages: tuple[str, ...] = ()
     sysctls: tuple[str, ...] = ()
+    lacks_apparmor: bool = False
+    """whether the engine says that its host has no AppArmor: pods that ask for it are refused"""
     behaviours: Behaviours = ()
     eviction: EvictionRules = EvictionRules()
 

@@ -98,8 +98,8 @@ class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `max_pods` 0: nothing is known of what the node can take, so that every pod is taken; an allocatable of 0
     is not known. `labels` are those that the node gives itself, or what the API server told last. `used` is
-    what the admitted pods of all slots take. `huge_pages`, `sysctls` and `behaviours` are as AgentStarted
-    tells them. `crowded` are the slots of critical pods that wait for room.
+    what the admitted pods of all slots take. `huge_pages`, `sysctls`, `lacks_apparmor` and `behaviours`
+    are as AgentStarted tells them. `crowded` are the slots of critical pods that wait for room.
     """
 
     name: str = ""
@@ -120,6 +120,7 @@ class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     taints: tuple[Taint, ...] = ()
     huge_pages: tuple[str, ...] = ()
     sysctls: tuple[str, ...] = ()
+    lacks_apparmor: bool = False
     used: Usage = Usage()
     crowded: tuple[SlotKey, ...] = ()
     going_down: bool = False

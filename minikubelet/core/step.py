@@ -82,6 +82,7 @@ def step_node(node: NodeFacts, event: NodeEvent, now: Moment) -> NodeFacts:
                 taints=known.taints,
                 huge_pages=event.huge_pages,
                 sysctls=event.sysctls,
+                lacks_apparmor=event.lacks_apparmor,
                 crowded=node.crowded,
                 used=node.used,
                 behaviours=event.behaviours,

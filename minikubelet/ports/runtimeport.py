@@ -1,9 +1,8 @@
 """The runtime port, shaped like CRI's RuntimeService and ImageService.
 
 Belongs here: what every driver promises, and the requests it is given. May not be here: anything of
-one driver. `list_pods` folds CRI's ListPodSandbox, PodSandboxStatus, ListContainers and
-ContainerStatus into one answer, since the agent never wants one without the others; a CRI driver
-makes the four calls.
+one driver. `list_pods` folds CRI's ListPodSandbox, PodSandboxStatus, ListContainers and ContainerStatus into
+one answer, since the agent never wants one without the others; a CRI driver makes the four calls.
 """
 
 from __future__ import annotations
@@ -24,9 +23,8 @@ Pairs = tuple[tuple[str, str], ...]
 class RuntimeFault(Exception):
     """A runtime call failed; `reason` is the field's word (`ErrImagePull`, `RunContainerError` …).
 
-    `unreachable` tells that the engine did not answer at all; `container_id` names an instance that was
-    created but could not be started, `exit_code` what it then shows (127, 128 …), and `ended` how the
-    runtime calls such an end.
+    `unreachable` tells that the engine did not answer at all; `container_id` names one that was created
+    but could not be started, `exit_code` what it then shows (127, 128 …), `ended` how the runtime calls that.
     """
 
     def __init__(
@@ -52,7 +50,7 @@ class RuntimeInfo(msgspec.Struct, frozen=True):
     """Who answers: `name` (docker, process, simulated) as in `docker://…`, and the engine's version.
 
     `images_at` is the directory of the engine that holds its images, empty where there is none.
-    `same_mounts`: the engine is seen to be in the agent's own mount namespace.
+    `same_mounts`: the engine is seen to be in the agent's own mount namespace. `lacks_apparmor`: it says so.
     """
 
     name: str
@@ -60,6 +58,7 @@ class RuntimeInfo(msgspec.Struct, frozen=True):
     simulated: bool = False
     images_at: str = ""
     same_mounts: bool = False
+    lacks_apparmor: bool = False
 
 
 class PortMapping(msgspec.Struct, frozen=True):
@@ -145,6 +144,8 @@ class Security(msgspec.Struct, frozen=True, kw_only=True):
     """`procMount: Unmasked`: nothing of /proc and /sys is hidden or read-only"""
     seccomp: str = ""
     """"" is the engine's default; `Unconfined`, `RuntimeDefault`, or the path of a profile"""
+    apparmor: str = ""
+    """likewise, but `localhost/` and the name of a profile"""
     selinux: Pairs = ()
     """what is set of SELinux's `user`, `role`, `type` and `level`"""
 
@@ -269,8 +270,7 @@ class Runtime(Protocol):
     def events(self) -> AsyncIterator[RuntimeEvent]:
         """Hints of changes as they happen. Ends or raises RuntimeFault when the connection is lost.
 
-        The first item is always a hint at everything, given once the subscription stands: a relist after
-        it misses nothing.
+        The first is a hint at everything, once the subscription stands: a relist after it misses nothing.
         """
 
     async def exec_sync(

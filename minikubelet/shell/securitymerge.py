@@ -6,7 +6,9 @@ engine keeps it.
 
 from __future__ import annotations
 
+from minikubelet.core.apparmor import profile_of
 from minikubelet.model.pod import (
+    AppArmorProfile,
     Container,
     Pod,
     PodSecurityContext,
@@ -37,6 +39,7 @@ def merged_security(pod: Pod, container: Container, paths: PodPaths) -> Security
         drop_capabilities=own.capabilities.drop if own.capabilities else (),
         unmasked_proc=own.proc_mount == "Unmasked",
         seccomp=_seccomp(own.seccomp_profile or whole.seccomp_profile, paths),
+        apparmor=_apparmor(profile_of(pod, container)),
         selinux=_selinux(own.se_linux_options or whole.se_linux_options),
     )
 
@@ -46,6 +49,12 @@ def _selinux(options: SELinuxOptions | None) -> tuple[tuple[str, str], ...]:
         return ()
     every = (("user", options.user), ("role", options.role), ("type", options.type), ("level", options.level))
     return tuple((name, value) for name, value in every if value)
+
+
+def _apparmor(profile: AppArmorProfile | None) -> str:
+    if profile is None:
+        return ""
+    return f"localhost/{profile.localhost_profile}" if profile.type == "Localhost" else profile.type
 
 
 def _seccomp(profile: SeccompProfile | None, paths: PodPaths) -> str:

@@ -16,7 +16,6 @@ from minikubelet.model.pod import Pod
 _OF_CONTAINERS = (
     "resizePolicy",
     "resources.claims",
-    "securityContext.appArmorProfile",
     "securityContext.windowsOptions",
     "volumeDevices",
 )
@@ -34,7 +33,6 @@ NOT_HONOURED: Final = frozenset(
         "spec.resourceClaims",
         "spec.resources",
         "spec.runtimeClassName",
-        "spec.securityContext.appArmorProfile",
         "spec.securityContext.seLinuxChangePolicy",
         "spec.securityContext.windowsOptions",
         "spec.volumes[].projected.sources[].clusterTrustBundle",

@@ -1,5 +1,6 @@
 """Users, groups, privileges, namespaces and limits as containers have them."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -247,3 +248,44 @@ def test_a_user_namespace_of_its_own_is_refused(seen: Seen) -> None:
 @fields("PodSpec.hostUsers")
 def test_the_hosts_users_are_what_every_pod_has(ended: Seen) -> None:
     assert ended.log() == "ran\n"
+
+
+def engine_says(template: str) -> str:
+    """What `docker info` makes of a template."""
+    done = subprocess.run(
+        ["docker", "info", "--format", template], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def _confined(seen: Seen, profile: str) -> None:
+    """The profile holds where the engine has AppArmor; elsewhere the pod is refused as upstream's."""
+    if "name=apparmor" not in engine_says("{{.SecurityOptions}}"):
+        assert seen.ended().status["reason"] == "AppArmor"
+        said = "Pod was rejected: Cannot enforce AppArmor: AppArmor is not enabled on the host"
+        assert seen.status["message"] == said
+    else:
+        assert profile in seen.ended().log()
+
+
+APPARMOR = "cat /proc/self/attr/current"
+
+
+@pod(secured(APPARMOR, {"appArmorProfile": {"type": "RuntimeDefault"}}))
+@fields("SecurityContext.appArmorProfile", "AppArmorProfile.type")
+def test_the_engines_apparmor_profile_holds_or_the_pod_is_refused(seen: Seen) -> None:
+    _confined(seen, "docker-default")
+
+
+@pod(runs(APPARMOR, securityContext={
+    "appArmorProfile": {"type": "Localhost", "localhostProfile": "docker-default"},
+}))  # fmt: skip
+@fields("PodSecurityContext.appArmorProfile", "AppArmorProfile.localhostProfile")
+def test_an_apparmor_profile_by_its_name_holds_or_the_pod_is_refused(seen: Seen) -> None:
+    _confined(seen, "docker-default")
+
+
+@pod(secured("true", {"appArmorProfile": {"type": "Unconfined"}}))
+@fields("SecurityContext.appArmorProfile")
+def test_a_container_that_wants_no_apparmor_runs_anywhere(ended: Seen) -> None:
+    assert ended.status["phase"] == "Succeeded"

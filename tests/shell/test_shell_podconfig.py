@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from minikubelet.model.ids import PodUid
 from minikubelet.model.pod import (
+    AppArmorProfile,
     Capabilities,
     Container,
     ContainerPort,
@@ -246,6 +247,7 @@ def test_the_containers_security_context_before_the_pods(tmp_path: Path) -> None
     whole = PodSecurityContext(
         run_as_user=1, run_as_group=2, fs_group=3, supplemental_groups=(4, 3), run_as_non_root=True,
         seccomp_profile=SeccompProfile(type="RuntimeDefault"),
+        app_armor_profile=AppArmorProfile(type="Localhost", localhost_profile="mine"),
     )  # fmt: skip
     own = SecurityContext(
         run_as_user=9, privileged=True, read_only_root_filesystem=True, allow_privilege_escalation=False,
@@ -256,7 +258,7 @@ def test_the_containers_security_context_before_the_pods(tmp_path: Path) -> None
     assert (found.run_as_user, found.run_as_group, found.supplemental_groups) == (9, 2, (3, 4))
     assert (found.privileged, found.read_only_root, found.no_new_privileges) == (True, True, True)
     assert (found.add_capabilities, found.drop_capabilities) == (("NET_ADMIN",), ("ALL",))
-    assert found.seccomp == "RuntimeDefault"
+    assert (found.seccomp, found.apparmor) == ("RuntimeDefault", "localhost/mine")
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,12 @@ EVERYWHERE: dict[str, Told] = {
 }
 
 DOCKER: dict[str, Told] = {
+    **_all(
+        Verdict.HONOURED,
+        "refused where the engine has no AppArmor: `AppArmor`; `Unconfined` never is",
+        "PodSecurityContext.appArmorProfile",
+        "SecurityContext.appArmorProfile",
+    ),
     "PodSecurityContext.supplementalGroupsPolicy": Told(
         Verdict.HONOURED, "`Strict` is refused: `SupplementalGroupsPolicyNotSupported`"
     ),
@@ -110,8 +116,10 @@ PROCESS: dict[str, Told] = {
         "the container waits with a reason that names it",
         "Container.stdinOnce",
         "EphemeralContainer.stdinOnce",
+        "PodSecurityContext.appArmorProfile",
         "PodSecurityContext.seLinuxOptions",
         "PodSecurityContext.seccompProfile",
+        "SecurityContext.appArmorProfile",
         "SecurityContext.seLinuxOptions",
         "SecurityContext.seccompProfile",
     ),

@@ -66,7 +66,6 @@ def test_no_test_names_a_field_that_there_is_not() -> None:
 
 SHAPES: tuple[Any, ...] = (
     "x",
-    {"type": "Unconfined"},
     {"claims": [{"name": "x"}]},
     [{"name": "x", "devicePath": "/x"}],
     [{"x": "y"}],

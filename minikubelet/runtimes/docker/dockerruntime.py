@@ -79,7 +79,10 @@ class DockerRuntime:
             version = await self._engine.open()
             root = await self._images.directory()
             same = await asyncio.to_thread(same_mounts, self._engine.socket)
-            self._info = RuntimeInfo("docker", version, images_at=root, same_mounts=same)
+            lacks = await self._images.lacks_apparmor()
+            self._info = RuntimeInfo(
+                "docker", version, images_at=root, same_mounts=same, lacks_apparmor=lacks
+            )
         except DockerError as error:
             raise refused("EngineUnreachable", error) from None
         await asyncio.to_thread(self._floor.look, self._engine.socket)

@@ -155,12 +155,19 @@ def _resources(resources: Resources, clamp: Clamp) -> dict[str, Any]:
     }
 
 
+_APPARMOR = {"Unconfined": "unconfined", "RuntimeDefault": "docker-default"}
+"""Names of the engine's; it reads them only where the host has AppArmor."""
+
+
 def _security(security: Security) -> dict[str, Any]:
     options = ["no-new-privileges"] if security.no_new_privileges else []
     if security.seccomp == "Unconfined":
         options.append("seccomp=unconfined")
     elif security.seccomp not in {"", "RuntimeDefault"}:
         options.append(f"seccomp={_profile(Path(security.seccomp))}")
+    if security.apparmor:
+        name = _APPARMOR.get(security.apparmor) or security.apparmor.removeprefix("localhost/")
+        options.append(f"apparmor={name}")
     options += [f"label={name}:{value}" for name, value in security.selinux]
     unmasked: dict[str, Any] = {"MaskedPaths": [], "ReadonlyPaths": []} if security.unmasked_proc else {}
     return {

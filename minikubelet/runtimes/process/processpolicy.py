@@ -158,6 +158,10 @@ def _refuse_security(name: str, security: Security, image: bool) -> None:
             security.seccomp not in ("", "Unconfined"),
             "seccompProfile is not supported by the process runtime",
         ),
+        (
+            security.apparmor not in ("", "Unconfined"),
+            "appArmorProfile is not supported by the process runtime",
+        ),
         (bool(security.selinux), "seLinuxOptions are not supported by the process runtime"),
         (security.read_only_root and not image, "readOnlyRootFilesystem needs an image that is a directory"),
     )

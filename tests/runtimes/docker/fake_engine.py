@@ -18,6 +18,7 @@ class FakeEngine:
 
     def __init__(self, handler: Handler) -> None:
         self.asked: list[str] = []
+        self.info: dict[str, object] = {"DockerRootDir": "/var/lib/engine"}
         self._handler = handler
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -25,7 +26,7 @@ class FakeEngine:
         if path == "/version":
             return web.json_response({"ApiVersion": "1.41", "Version": "20.10.0", "Arch": "amd64"})
         if path == "/info":
-            return web.json_response({"DockerRootDir": "/var/lib/engine"})
+            return web.json_response(self.info)
         self.asked.append(f"{request.method} {path}")
         return await self._handler(request)
 

@@ -277,3 +277,27 @@ def test_what_the_driver_has_just_made_is_its_own_without_a_look(state_dir: Path
             assert it.asked == ["POST /containers/create"]
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    ("options", "lacks"),
+    [
+        (["name=seccomp,profile=builtin"], True),
+        (["name=apparmor", "name=seccomp,profile=builtin"], False),
+        ([], True),
+        (None, False),
+    ],
+)
+def test_an_engine_lacks_apparmor_only_where_it_says_so(
+    state_dir: Path, options: list[str] | None, *, lacks: bool
+) -> None:
+    async def nothing(_: web.Request) -> web.Response:
+        return web.json_response([])
+
+    async def body() -> None:
+        async with fake_engine(state_dir, nothing) as (engine, host):
+            engine.info["SecurityOptions"] = options
+            async with connected(runtime_at(host, state_dir)) as runtime:
+                assert runtime.info.lacks_apparmor is lacks
+
+    run(body())

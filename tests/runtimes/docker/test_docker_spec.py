@@ -217,5 +217,10 @@ def test_security_settings(tmp_path: Path) -> None:
         "seccomp=unconfined"
     ]
     assert container(security=Security(seccomp="RuntimeDefault"))["HostConfig"]["SecurityOpt"] == []
+    for profile_name, told in (
+        ("Unconfined", "unconfined"), ("RuntimeDefault", "docker-default"), ("localhost/mine", "mine"),
+    ):  # fmt: skip
+        found = container(security=Security(apparmor=profile_name))["HostConfig"]["SecurityOpt"]
+        assert found == [f"apparmor={told}"]
     with pytest.raises(RuntimeFault, match="cannot read the seccomp profile /no/such/profile"):
         container(security=Security(seccomp="/no/such/profile"))

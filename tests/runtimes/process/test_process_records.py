@@ -50,6 +50,7 @@ def container(**fields: Any) -> ContainerConfig:
         ({"command": ()}, "CreateContainerError", "has no command and its image app:1 is not used"),
         ({"image": "/no/such/dir"}, "CreateContainerError", "is not a directory"),
         ({"security": Security(seccomp="RuntimeDefault")}, "", "seccompProfile"),
+        ({"security": Security(apparmor="RuntimeDefault")}, "", "appArmorProfile"),
         ({"security": Security(read_only_root=True)}, "", "readOnlyRootFilesystem"),
         ({"security": Security(run_as_non_root=True, run_as_user=0)}, "", "runAsNonRoot|runAsUser"),
         ({"security": Security(drop_capabilities=("FLYING",))}, "", "no capability FLYING"),
