@@ -11,6 +11,9 @@ from typing import Final
 from minikubelet.simulation import simpods
 from minikubelet.simulation.simscenario import Action, Kind
 from minikubelet.simulation.simworld import World
+from minikubelet.sources.manifestfiles import is_backup
+
+_BACKUPS: Final = ("~", ".backup")
 
 
 def _name(action: Action) -> str:
@@ -47,7 +50,7 @@ def _backup(world: World, action: Action) -> None:
     found = world.folder.files.get(_name(action))
     if found is not None:
         content = found.content
-        world.folder.rename(_name(action), f"{_name(action)}~")
+        world.folder.rename(_name(action), f"{_name(action)}{_BACKUPS[action.number % len(_BACKUPS)]}")
         world.after(action.detail / 10, lambda: world.folder.replace(_name(action), content))
 
 
@@ -83,7 +86,7 @@ def mend_files(world: World) -> None:
     """Every manifest is whole and readable, and each pod has one file."""
     folder = world.folder
     folder.there, folder.deaf = True, False
-    for name in [each for each in folder.files if each.endswith("~")]:
+    for name in [each for each in folder.files if is_backup(each)]:
         folder.files.pop(name)
     for name in sorted(folder.files):
         target = name.removesuffix(".yaml").removesuffix("-renamed")

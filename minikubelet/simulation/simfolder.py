@@ -17,7 +17,7 @@ import msgspec
 
 from minikubelet.sources.filesource import LINGER_SECONDS
 from minikubelet.sources.folderwatch import FolderWatch
-from minikubelet.sources.manifestfiles import Known, Look, Reader, Request, load
+from minikubelet.sources.manifestfiles import Known, Look, Reader, Request, is_backup, load
 from minikubelet.sources.manifestreading import manifest_reader
 from minikubelet.sources.manifestset import (
     Entry,
@@ -130,13 +130,13 @@ class SimFolder:
         names = self._names(request)
         entries: list[Entry] = []
         known = {} if only is None else {k: v for k, v in request.known.items() if k not in names}
-        aside = [(0, file.inode) for name, file in self.files.items() if name.endswith("~")]
+        aside = [(0, file.inode) for name, file in self.files.items() if is_backup(name)]
         seen = {} if only is None else {k: v for k, v in self._seen.items() if k not in names}
         for name in sorted(names):
             file = self.files.get(name)
             if file is None:
                 entries.append(Gone(name))
-            elif name.endswith("~"):
+            elif is_backup(name):
                 entries.append(Ignored(name, "looks like an editor's or backup file, by its name"))
             else:
                 entry, found = self._entry(request, name, file, seen)

@@ -114,20 +114,28 @@ def test_134908_a_static_pod_is_started_again_after_edits_there_and_back() -> No
 
 
 def test_133579_a_restart_of_the_agent_restarts_nothing() -> None:
+    """Nor are startup probes that have passed asked again."""
     report = play(
-        at(0, Kind.FILE_PUT, "s0", 0, 1),
+        at(0, Kind.FILE_PUT, "s0", 0, 16),
+        at(0, Kind.FILE_PUT, "s1", 0, 17),
         at(0, Kind.API_PUT, "a0", 0, 3),
         at(5, Kind.AGENT_KILL, "", 1000, 1),
         at(9, Kind.AGENT_STOP, "", 1000),
     )
     assert not report.violations
+    assert report.coverage["ContainerProbed", "active"] >= 2
     assert report.lives == 3
 
 
 def test_136962_a_backup_file_defines_nothing() -> None:
+    """The file of before stays beside the one that is edited then, as `s0.yaml~` and `s0.yaml.backup`."""
     report = play(
         at(0, Kind.FILE_PUT, "s0", 0, 1),
         at(3, Kind.FILE_BACKUP, "s0", 0, 5),
-        at(6, Kind.FILE_BACKUP, "s0", 0, 0),
+        at(6, Kind.FILE_BACKUP, "s0", 1, 0),
+        at(8, Kind.FILE_PUT, "s0", 1, 1),
+        at(11, Kind.AGENT_KILL, "", 1000, 1),
     )
     assert not report.violations
+    assert report.lives == 2
+    assert report.coverage["PodWithdrawn", "active"] + report.coverage["PodWithdrawn", "ending"] == 1
