@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from msgspec.structs import replace
+
 from minikubelet.simulation import simpods
 from minikubelet.simulation.simapi import ApiFaults
 from minikubelet.simulation.simengine import NODE
@@ -40,6 +42,12 @@ def _edit(world: World, action: Action) -> None:
     if pod is not None:
         changed = simpods.api_pod(action.target, world.shapes[action.target], action.number, NODE)
         world.api.put(_key(action), {**pod, "spec": changed["spec"]}, fresh=False)
+
+
+def _flurry(world: World, action: Action) -> None:
+    """Several edits at once, of which only the last counts."""
+    for number in range(action.number, action.number + 1 + action.detail % 3):
+        _edit(world, replace(action, number=number))
 
 
 def _delete(world: World, action: Action) -> None:
@@ -109,6 +117,7 @@ def _lose(world: World, _action: Action) -> None:
 API_ACTIONS: Final[dict[Kind, Callable[[World, Action], None]]] = {
     Kind.API_PUT: _put,
     Kind.API_EDIT: _edit,
+    Kind.API_FLURRY: _flurry,
     Kind.API_DELETE: _delete,
     Kind.API_FORCE: _force,
     Kind.API_RECREATE: _recreate,

@@ -23,10 +23,14 @@ class _File:
 
 
 class SimDisk:
-    """Files by path. `full`: every write fails; `synced` is told of bytes that have become durable."""
+    """Files by path. `full`: every write fails, and `refused` says that one did.
+
+    `synced` is told of bytes that have become durable.
+    """
 
     def __init__(self, now: Callable[[], int]) -> None:
         self.full = False
+        self.refused = False
         self.synced: Callable[[bytes], None] = lambda _data: None
         self._now = now
         self._files: dict[str, _File] = {}
@@ -37,6 +41,10 @@ class SimDisk:
     def files(self) -> dict[str, bytes]:
         """All files with their content."""
         return {path: bytes(file.data) for path, file in self._files.items()}
+
+    def size(self, start: str) -> int:
+        """The bytes of all files whose path begins so."""
+        return sum(len(file.data) for path, file in self._files.items() if path.startswith(start))
 
     def copy(self) -> SimDisk:
         """Another disk with the same files, all of them durable."""
@@ -65,6 +73,7 @@ class SimDisk:
 
     def _refuse(self) -> None:
         if self.full:
+            self.refused = True
             raise OSError(errno.ENOSPC, "No space left on device")
 
     def _file(self, path: Path) -> _File:

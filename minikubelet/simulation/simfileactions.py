@@ -54,6 +54,26 @@ def _backup(world: World, action: Action) -> None:
         world.after(action.detail / 10, lambda: world.folder.replace(_name(action), content))
 
 
+def _back(world: World, action: Action) -> None:
+    """An edit, and soon the edit back: the pod of before is wanted again while it ends."""
+    found = world.folder.files.get(_name(action))
+    if found is not None:
+        content = found.content
+        edited = simpods.manifest(action.target, world.shapes.get(action.target, 0), action.number)
+        world.folder.replace(_name(action), edited)
+        world.after(action.detail / 1000, lambda: world.folder.replace(_name(action), content))
+
+
+def _swap(world: World, action: Action) -> None:
+    """The folder shows a ConfigMap: one link is exchanged, and every file is another."""
+    contents = {}
+    for name in sorted(world.folder.files):
+        target = name.removesuffix(".yaml")
+        if target in world.shapes:
+            contents[name] = simpods.manifest(target, world.shapes[target], action.number)
+    world.folder.swap(contents)
+
+
 def _forbid(world: World, action: Action) -> None:
     world.folder.permit(_name(action), readable=False)
     world.after(action.detail, lambda: world.folder.permit(_name(action), readable=True))
@@ -76,6 +96,8 @@ FILE_ACTIONS: Final[dict[Kind, Callable[[World, Action], None]]] = {
     Kind.FILE_REMOVE: _remove,
     Kind.FILE_RENAME: _rename,
     Kind.FILE_BACKUP: _backup,
+    Kind.FILE_BACK: _back,
+    Kind.FILE_SWAP: _swap,
     Kind.FILE_FORBID: _forbid,
     Kind.FOLDER_GONE: _gone,
     Kind.FOLDER_DEAF: _deaf,

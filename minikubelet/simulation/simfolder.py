@@ -56,12 +56,16 @@ def cached_reader(node: str, namespace: str) -> Reader:
 
 
 class SimFolder:
-    """The folder. `looked` is told of each look: None for a folder that could not be listed."""
+    """The folder, whose files may be `linked` to others.
+
+    `looked` is told of each look: None for a folder that could not be listed.
+    """
 
     def __init__(self) -> None:
         self.files: dict[str, ManifestFile] = {}
         self.there = True
         self.deaf = False
+        self.linked = False
         self.watches: list[SimWatch] = []
         self.looked: Callable[[Mapping[str, bytes | None] | None], None] = lambda _found: None
         self._inodes = 0
@@ -73,6 +77,13 @@ class SimFolder:
         self._inodes += 1
         self.files[name] = ManifestFile(content, self._inodes)
         self._tell(name)
+
+    def swap(self, contents: Mapping[str, bytes]) -> None:
+        """Exchange what several files are links to; all that is told is the link of their directory."""
+        for name, content in contents.items():
+            self._inodes += 1
+            self.files[name] = ManifestFile(content, self._inodes)
+        self._tell("..data")
 
     def begin(self, name: str, content: bytes) -> None:
         """Open a file, empty it, and write the first part."""
@@ -152,7 +163,9 @@ class SimFolder:
                 seen.setdefault(name, None)
         self._seen = dict(seen)
         self.looked(seen)
-        return Look(Listing(tuple(entries), partial=only is not None), known, renamed=renamed)
+        return Look(
+            Listing(tuple(entries), partial=only is not None), known, renamed=renamed, linked=self.linked
+        )
 
     def _names(self, request: Request) -> set[str]:
         """What is to be looked at; where a known name is gone, what it may be called now as well."""

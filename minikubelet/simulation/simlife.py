@@ -29,6 +29,7 @@ from minikubelet.ports.journalport import Retention
 from minikubelet.ports.outboxport import Outbox
 from minikubelet.ports.sourceport import SourceFact
 from minikubelet.reporting.outbox import ApiOutbox
+from minikubelet.shell import vault, volumes
 from minikubelet.shell.images import Images
 from minikubelet.shell.limiter import Limiter
 from minikubelet.shell.podconfig import NodeSide, PodConfigMaker
@@ -44,6 +45,7 @@ from minikubelet.simulation.simfolder import FOLDER, SimFolder, cached_reader
 from minikubelet.simulation.simloop import Life, blocking
 from minikubelet.simulation.simpods import NAMESPACE
 from minikubelet.simulation.simruntime import LifeRuntime
+from minikubelet.simulation.simstore import SimStore
 from minikubelet.sources import filesource
 from minikubelet.sources.apisource import ApiSource
 from minikubelet.sources.filesource import FileSource
@@ -51,7 +53,7 @@ from minikubelet.wire import records
 
 JOURNAL: Final = Path("/simulated/journal")
 ADDRESS: Final = "192.0.2.10"
-_LIMITS: Final = Retention(max_bytes=1 << 22, max_age=7 * 86_400, segment_bytes=1 << 15)
+_WEEK: Final = 7 * 86_400
 
 
 class Witness(Protocol):
@@ -95,6 +97,7 @@ class AgentLife:
         root: Path,
         seed: int,
         began: int,
+        journal_bytes: int,
     ) -> None:
         self.number = number
         self.life = Life()
@@ -104,6 +107,7 @@ class AgentLife:
         self.witness = witness
         self.clock = clock
         self.began = began
+        self.limits = Retention(journal_bytes, max_age=_WEEK, segment_bytes=min(1 << 15, journal_bytes // 4))
         self.task: asyncio.Task[None] | None = None
         self.vault = Vault(PodPaths(root, root / "logs"))
         self.vault.load()
@@ -114,7 +118,7 @@ class AgentLife:
             core_version=records.CORE_VERSION,
             schema_hash=_schema(),
             settings={"staticPodNamespace": NAMESPACE},
-            limits=_LIMITS,
+            limits=self.limits,
             fileops=disk,
             clock=clock.now,
             patience=Patience(),
@@ -201,13 +205,15 @@ def _no_word(slot: SlotKey, uid: PodUid, container: str, reason: str, message: s
 
 
 @contextlib.contextmanager
-def replaced(folder: SimFolder) -> Iterator[None]:
-    """Put the simulated folder and calls without threads in the place of the machine's for a while."""
+def replaced(folder: SimFolder, store: SimStore) -> Iterator[None]:
+    """Put the simulated folder and disk and calls without threads in the machine's place for a while."""
     changes: tuple[tuple[Any, str, Any], ...] = (
         (filesource, "look_again", folder.look),
         (filesource, "load", folder.load),
         (filesource, "FolderWatch", folder.watch),
         (anyio.to_thread, "run_sync", blocking),
+        (vault, "write_file", store.write),
+        (volumes, "make_empty_dir", store.make_empty_dir),
     )
     before = [(module, name, getattr(module, name)) for module, name, _ in changes]
     try:

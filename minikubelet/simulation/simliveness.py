@@ -7,9 +7,12 @@ Belongs here: wanted = running = reported, nothing left over. May not be here: w
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
 
 from minikubelet.model.ids import PodUid, SlotKey, Source
-from minikubelet.model.pod import ProbeKind
+from minikubelet.model.pod import Pod, ProbeKind
 from minikubelet.ports.apiport import JsonObject
 from minikubelet.simulation.simengine import NODE, Instance
 from minikubelet.simulation.simlife import AgentLife
@@ -181,9 +184,21 @@ def _superfluous(world: World, wanted: dict[PodUid, Wanted]) -> Iterator[str]:
     if not world.engine.stranger_lives():
         yield "a container of somebody else is gone"
     pods = world.root / "pods"
+    for uid in wanted:
+        if not _kept(pods / uid / "pod.json"):
+            yield f"the definition of {uid} is not on the disk"
     for left in sorted(pods.iterdir()) if pods.is_dir() else ():
         if left.name not in wanted:
             yield f"the directory {left.name} is left on the disk"
+
+
+def _kept(path: Path) -> bool:
+    """Whether a definition can be read by the next life of the agent."""
+    try:
+        msgspec.json.decode(path.read_bytes(), type=Pod)
+    except (OSError, msgspec.DecodeError):
+        return False
+    return True
 
 
 def _upstream(world: World, wanted: dict[PodUid, Wanted]) -> Iterator[str]:

@@ -116,6 +116,17 @@ def _probe_unready(world: World, action: Action) -> None:
             world.after(action.number, lambda: world.probes.recover(*chosen))
 
 
+def _registry_down(world: World, action: Action) -> None:
+    """Images are missing, and cannot be pulled for a while."""
+
+    def up() -> None:
+        world.draws.no_pulls = False
+
+    world.draws.no_pulls = True
+    world.engine.images.clear()
+    world.after(action.number, up)
+
+
 def _images_gone(world: World, _action: Action) -> None:
     world.engine.images.clear()
 
@@ -143,6 +154,7 @@ MACHINE_ACTIONS: Final[dict[Kind, Callable[[World, Action], None]]] = {
     Kind.ENGINE_RESTART: _cut,
     Kind.ENGINE_DOWN: _engine_down,
     Kind.IMAGES_GONE: _images_gone,
+    Kind.REGISTRY_DOWN: _registry_down,
     Kind.PROBE_FLAP: _probe_flap,
     Kind.PROBE_ILL: _probe_ill,
     Kind.PROBE_UNREADY: _probe_unready,
@@ -154,7 +166,7 @@ MACHINE_ACTIONS: Final[dict[Kind, Callable[[World, Action], None]]] = {
 def mend_machine(world: World) -> None:
     """The disk has room, the engine answers, and programs that failed run from now on."""
     world.disk.full = False
-    world.draws.calm, world.draws.down = True, False
+    world.draws.calm, world.draws.down, world.draws.no_pulls = True, False, False
     world.engine.calm = True
     world.probes.soothe()
     for asked in _open(world, (ProbeKind.LIVENESS, ProbeKind.READINESS)):

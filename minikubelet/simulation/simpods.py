@@ -17,7 +17,7 @@ from minikubelet.simulation.simprobes import hook, question
 SHAPES: Final = 24
 VERSIONS: Final = 4
 _PLAIN: Final = 16
-"""so many of the shapes have neither probes nor hooks"""
+"""so many of the shapes have neither probes nor hooks nor volumes"""
 NAMESPACE: Final = "kube-system"
 
 _SCRIPTS: Final = (
@@ -65,6 +65,8 @@ def _spec(shape: int, version: int, *, static: bool) -> dict[str, Any]:
     for container in (*main, *init) if shape >= _PLAIN else ():
         if container["name"] != "setup":
             _ask(container, random)
+            container["volumeMounts"] = [{"name": "scratch", "mountPath": "/scratch"}]
+            spec["volumes"] = [{"name": "scratch", "emptyDir": {}}]
     return spec
 
 

@@ -14,17 +14,25 @@ from minikubelet.simulation.simloop import SECOND
 from minikubelet.simulation.simwanted import NEVER, Wanted
 
 BACKOFF_SLACK: Final = SECOND // 10
+LATE: Final = 3 * SECOND
+"""what a restart may take beyond its back-off: looking, deciding, a slow disk, calls of the engine"""
 FORGOTTEN: Final = 600 * SECOND
 
 
 class Restarts:
-    """`jumped_at`: the clock was set; `amnesia_at`: what a full disk had refused was lost."""
+    """`jumped_at`: the clock was set; `amnesia_at`: what a full disk had refused was lost.
+
+    `exact`: the engine is never slow and tells of all that happens; until `disturbed_until` the world had
+    other things in store than an exit, for which a restart may have waited.
+    """
 
     def __init__(self, engine: WatchedEngine, fail: Callable[[str, str], None]) -> None:
         self._engine = engine
         self._fail = fail
         self.jumped_at = NEVER
         self.amnesia_at = NEVER
+        self.exact = False
+        self.disturbed_until = 0
 
     def judge(self, instance: Instance, wanted: Wanted) -> None:
         """A container is started that ran before."""
@@ -80,4 +88,10 @@ class Restarts:
             self._fail(
                 "back-off", f"{instance.id} is started {waited / SECOND:.1f} s after the end of {last.id},"
                 f" not {wait // SECOND} s"
+            )  # fmt: skip
+        hooked = any(each.hook_failed_at for each in history)
+        if waited > wait + LATE and self.exact and last.ended_at > self.disturbed_until and not hooked:
+            self._fail(
+                "back-off", f"{instance.id} is started only {waited / SECOND:.1f} s after {last.id} ended,"
+                f" not after {wait // SECOND} s"
             )  # fmt: skip

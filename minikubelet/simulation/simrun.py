@@ -19,20 +19,33 @@ import msgspec
 import structlog
 
 from minikubelet.simulation.simapiactions import API_ACTIONS, mend_api
+from minikubelet.simulation.simbounds import at_rest
 from minikubelet.simulation.simdisk import SimDisk
 from minikubelet.simulation.simfileactions import FILE_ACTIONS, mend_files
 from minikubelet.simulation.simlife import replaced
 from minikubelet.simulation.simliveness import astray, unsettled
 from minikubelet.simulation.simloop import SECOND, LifeEnded, Stuck, VirtualLoop
 from minikubelet.simulation.simmachine import MACHINE_ACTIONS, mend_machine
-from minikubelet.simulation.simscenario import Action, Scenario
+from minikubelet.simulation.simscenario import Action, Kind, Scenario
+from minikubelet.simulation.simwanted import NEVER
 from minikubelet.simulation.simworld import Violation, World
 
 PATIENCE: Final = 900.0
 """virtual seconds in which everything has to be as wanted: two back-offs of five minutes and some"""
 LOOKS: Final = 2.0
 QUIET: Final = 45.0
-MOST_TASKS: Final = 60
+_IN_MILLISECONDS: Final = frozenset((Kind.AGENT_STOP, Kind.AGENT_KILL, Kind.POWER_LOSS))
+_DISTURBING: Final = _IN_MILLISECONDS | {
+    Kind.SANDBOX_DIE,
+    Kind.VANISH,
+    Kind.ENGINE_RESTART,
+    Kind.ENGINE_DOWN,
+    Kind.IMAGES_GONE,
+    Kind.REGISTRY_DOWN,
+    Kind.DISK_FULL,
+    Kind.CLOCK_JUMP,
+}
+"""what may make a restart late"""
 
 
 class Report(msgspec.Struct):
@@ -58,7 +71,7 @@ def run(scenario: Scenario, keep: Callable[[SimDisk], None] | None = None) -> Re
     try:
         asyncio.set_event_loop(None)
         world = World(scenario, root, loop)
-        with _silence(), replaced(world.folder):
+        with _silence(), replaced(world.folder, world.store):
             report = loop.run_until_complete(_run(world))
         for text in failures:
             report.violations.append(Violation("no-crash", 0, text))
@@ -96,10 +109,23 @@ def _silence() -> Iterator[None]:
 async def act(world: World, action: Action) -> None:
     """Carry out one action."""
     found = FILE_ACTIONS.get(action.kind) or API_ACTIONS.get(action.kind) or MACHINE_ACTIONS.get(action.kind)
-    if found is None:
+    if action.kind in _DISTURBING:
+        longest = 30 + (action.number if action.kind not in _IN_MILLISECONDS else 0)
+        world.safety.restarts.disturbed_until = world.clock.now() + longest * SECOND
+    if action.kind is Kind.API_HOUR:
+        await _api_hour(world)
+    elif found is None:
         await world.act_on_agent(action)
     else:
         found(world, action)
+
+
+async def _api_hour(world: World) -> None:
+    """The API server is gone for an hour, in which nothing else happens; it comes back as it was."""
+    world.api.up = False
+    world.api.break_watches()
+    await asyncio.sleep(3600)
+    world.api.up = True
 
 
 def mend(world: World) -> None:
@@ -173,9 +199,10 @@ async def _quiet(world: World) -> None:
     left = list(astray(world))
     if left and not world.violations:
         world.fail("liveness", f"it did not last: {'; '.join(left[:4])}")
-    agent = world.agent
-    if agent is not None and len(agent.life.tasks) > MOST_TASKS:
-        world.fail("bounds", f"{len(agent.life.tasks)} tasks are left")
+    if world.agent is not None and not world.violations:
+        at_rest(
+            world.agent, [each for each in world.book.pods.values() if each.gone_since == NEVER], world.fail
+        )
 
 
 def _done(world: World) -> dict[str, int]:

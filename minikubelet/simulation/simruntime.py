@@ -39,6 +39,7 @@ class CalmingDraws(Draws):
         super().__init__(options)
         self.calm = False
         self.down = False
+        self.no_pulls = False
         self._kind = Draws(SimulationOptions(seed=options.seed, latency=0.01))
 
     def fate(self, call: str, subject: str) -> Fate:
@@ -46,7 +47,8 @@ class CalmingDraws(Draws):
         if self.calm:
             return self._kind.fate(call, subject)
         fate = super().fate(call, subject)
-        return Fate(fate.seconds, fails_before=True) if self.down else fate
+        refused = self.down or (self.no_pulls and call == "pull_image")
+        return Fate(fate.seconds, fails_before=True) if refused else fate
 
     def deliveries(self, subject: str) -> list[float]:
         """When the next event is delivered."""

@@ -84,8 +84,9 @@ class Safety(Judge):
             self._fail("no-bug", str(getattr(event, "message", "")))
         self._seqs |= {id(each.command): number for number, each in enumerate(decisions, seq + 1)}
         self._note_told(seq, event)
-        slot = None if isinstance(event, NodeEvent) else agent.reducer.slots.get(event.slot)
-        self.graces.took(seq, event, decisions, slot.generations if slot is not None else ())
+        slots = agent.reducer.slots
+        touched = slots.values() if isinstance(event, NodeEvent) else filter(None, [slots.get(event.slot)])
+        self.graces.took(seq, event, decisions, [gen for slot in touched for gen in slot.generations])
 
     def _note_told(self, seq: int, event: AnyEvent) -> None:
         """Note from which record on the agent knows which pods are wanted."""

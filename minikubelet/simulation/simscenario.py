@@ -26,11 +26,14 @@ class Kind(Enum):
     FILE_REMOVE = "file-remove"
     FILE_RENAME = "file-rename"
     FILE_BACKUP = "file-backup"
+    FILE_BACK = "file-back"
+    FILE_SWAP = "file-swap"
     FILE_FORBID = "file-forbid"
     FOLDER_GONE = "folder-gone"
     FOLDER_DEAF = "folder-deaf"
     API_PUT = "api-put"
     API_EDIT = "api-edit"
+    API_FLURRY = "api-flurry"
     API_DELETE = "api-delete"
     API_FORCE = "api-force"
     API_RECREATE = "api-recreate"
@@ -42,6 +45,7 @@ class Kind(Enum):
     WATCH_BREAK = "watch-break"
     WATCH_EXPIRE = "watch-expire"
     API_LOSE = "api-lose"
+    API_HOUR = "api-hour"
     EXIT = "exit"
     OOM = "oom"
     VANISH = "vanish"
@@ -49,6 +53,7 @@ class Kind(Enum):
     ENGINE_RESTART = "engine-restart"
     ENGINE_DOWN = "engine-down"
     IMAGES_GONE = "images-gone"
+    REGISTRY_DOWN = "registry-down"
     DISK_FULL = "disk-full"
     PROBE_FLAP = "probe-flap"
     PROBE_ILL = "probe-ill"
@@ -84,6 +89,7 @@ class Scenario(msgspec.Struct, frozen=True, omit_defaults=True):
     slow_disk: float = 0.0
     flaky: float = 0.0
     ill: float = 0.0
+    journal_bytes: int = 1 << 22
     has_api: bool = True
 
 
@@ -95,6 +101,7 @@ GROUPS: Final[dict[str, dict[Kind, int]]] = {
         Kind.FILE_REMOVE: 3,
         Kind.FILE_RENAME: 1,
         Kind.FILE_BACKUP: 1,
+        Kind.FILE_BACK: 3,
         Kind.FILE_FORBID: 1,
         Kind.FOLDER_GONE: 1,
         Kind.FOLDER_DEAF: 1,
@@ -102,6 +109,7 @@ GROUPS: Final[dict[str, dict[Kind, int]]] = {
     "pods": {
         Kind.API_PUT: 5,
         Kind.API_EDIT: 4,
+        Kind.API_FLURRY: 3,
         Kind.API_DELETE: 4,
         Kind.API_FORCE: 2,
         Kind.API_RECREATE: 2,
@@ -118,7 +126,7 @@ GROUPS: Final[dict[str, dict[Kind, int]]] = {
     },
     "containers": {Kind.EXIT: 6, Kind.OOM: 1, Kind.VANISH: 1, Kind.SANDBOX_DIE: 2},
     "probes": {Kind.PROBE_FLAP: 3, Kind.PROBE_ILL: 2, Kind.PROBE_UNREADY: 2},
-    "runtime": {Kind.ENGINE_RESTART: 1, Kind.ENGINE_DOWN: 1, Kind.IMAGES_GONE: 1},
+    "runtime": {Kind.ENGINE_RESTART: 1, Kind.ENGINE_DOWN: 1, Kind.IMAGES_GONE: 1, Kind.REGISTRY_DOWN: 2},
     "events": {},
     "disk": {Kind.DISK_FULL: 2},
     "clock": {Kind.CLOCK_JUMP: 1},
@@ -126,9 +134,45 @@ GROUPS: Final[dict[str, dict[Kind, int]]] = {
 }
 """Groups of faults by the name that `--faults` knows, with the weight of each kind of action."""
 
-_CODES: Final = (0, 0, 1, 1, 2, 137)
-_OUTAGES: Final = (1, 3, 10, 30, 3600)
-_JUMPS: Final = (-3600, -30, -1, 1, 30, 3600)
+_OUTAGES: Final = (1, 3, 10, 30)
+_DOWN: Final = (0, 10, 500, 5000, 20000)
+_NUMBERS: Final[dict[Kind, tuple[int, ...]]] = {
+    Kind.API_DOWN: _OUTAGES,
+    Kind.API_SLOW: _OUTAGES,
+    Kind.FOLDER_GONE: _OUTAGES,
+    Kind.ENGINE_DOWN: _OUTAGES,
+    Kind.REGISTRY_DOWN: _OUTAGES,
+    Kind.DISK_FULL: _OUTAGES,
+    Kind.API_DELETE: (0, 1, 3, 8, 30),
+    Kind.EXIT: (0, 0, 1, 1, 2, 137),
+    Kind.CLOCK_JUMP: (-3600, -30, -1, 1, 30, 3600),
+    Kind.PROBE_FLAP: (1, 2, 3, 4),
+    Kind.PROBE_UNREADY: (0, 2, 10),
+    Kind.AGENT_STOP: _DOWN,
+    Kind.AGENT_KILL: _DOWN,
+    Kind.POWER_LOSS: _DOWN,
+}
+"""what `number` may be where it is more than a version: seconds, codes, milliseconds"""
+_DETAILS: Final[dict[Kind, tuple[int, ...]]] = {
+    Kind.FILE_BACK: (1, 20, 100, 500, 1500, 3000),
+    Kind.FILE_SLOW: (5, 50, 900, 5000, 15000),
+}
+"""milliseconds"""
+_HOURS: Final = 1 / 64
+"""how many of the scenarios have an outage of an hour"""
+_LINKED: Final = 1 / 4
+"""how many of the folders show a ConfigMap"""
+_CHANGES: Final = (
+    Kind.FILE_PUT,
+    Kind.FILE_BACK,
+    Kind.FILE_REMOVE,
+    Kind.API_EDIT,
+    Kind.API_FLURRY,
+    Kind.API_DELETE,
+    Kind.API_RECREATE,
+    Kind.MIRROR_DELETE,
+    Kind.EXIT,
+)
 
 
 def scenario(seed: int, *, duration: float, pods: int, faults: tuple[str, ...]) -> Scenario:
@@ -146,6 +190,11 @@ def scenario(seed: int, *, duration: float, pods: int, faults: tuple[str, ...]) 
             break
         kind = random.choices(list(weights), list(weights.values()))[0]
         actions.append(_action(random, kind, at, pods))
+    actions += _closing(random, duration, pods, weights)
+    if "files" in faults and random.random() < _LINKED:
+        actions += [_action(random, Kind.FILE_SWAP, int(duration * part), pods) for part in (3e5, 7e5)]
+    if "api" in faults and random.random() < _HOURS:
+        actions.append(Action(int(duration * 500_000), Kind.API_HOUR))
     return Scenario(
         seed=seed,
         duration=duration,
@@ -156,6 +205,7 @@ def scenario(seed: int, *, duration: float, pods: int, faults: tuple[str, ...]) 
         flaky=random.choice((0.0, 0.1, 0.4)) if "probes" in faults else 0.0,
         ill=0.3 if "probes" in faults else 0.0,
         has_api=random.random() < 7 / 8,
+        journal_bytes=random.choice((1 << 22, 1 << 16)) if weights else 1 << 22,
     )
 
 
@@ -167,30 +217,27 @@ def _first(random: Random, pods: int, *, api: bool) -> list[Action]:
     return [Action(0, kind, name, random.randrange(4), random.randrange(SHAPES)) for kind, name in names]
 
 
-def _action(random: Random, kind: Kind, at: int, pods: int) -> Action:
+def _closing(random: Random, duration: float, pods: int, weights: dict[Kind, int]) -> list[Action]:
+    """A few changes within milliseconds just before the faults end: what they leave behind is judged then."""
+    kinds = [kind for kind in _CHANGES if kind in weights]
+    if not kinds:
+        return []
+    at, target = int(duration * 1_000_000) - 300_000, random.randrange(pods)
+    closing = []
+    for _ in range(random.choice((0, 0, 1, 3))):
+        at += int(random.choice((0.0, 0.001, 0.05)) * random.random() * 1_000_000)
+        closing.append(_action(random, random.choice(kinds), at, pods, target))
+    return closing
+
+
+def _action(random: Random, kind: Kind, at: int, pods: int, pod: int | None = None) -> Action:
     number, detail = random.randrange(4), random.randrange(SHAPES)
-    target = f"s{random.randrange(pods)}"
-    if kind.value.startswith("api-"):
-        target = f"a{random.randrange(pods)}"
-    match kind:
-        case Kind.API_DOWN | Kind.API_SLOW | Kind.FOLDER_GONE | Kind.ENGINE_DOWN | Kind.DISK_FULL:
-            number = random.choice(_OUTAGES[:4])
-        case Kind.API_DELETE:
-            number = random.choice((0, 1, 3, 8, 30))
-        case Kind.EXIT:
-            number = random.choice(_CODES)
-        case Kind.CLOCK_JUMP:
-            number = random.choice(_JUMPS)
-        case Kind.PROBE_FLAP:
-            number = random.randint(1, 4)
-        case Kind.PROBE_UNREADY:
-            number = random.choice((0, 2, 10))
-        case Kind.FILE_SLOW:
-            detail = random.choice((5, 50, 900, 5000, 15000))
-        case Kind.AGENT_STOP | Kind.AGENT_KILL | Kind.POWER_LOSS:
-            number, detail = random.choice((0, 10, 500, 5000, 20000)), random.randrange(1 << 16)
-        case _:
-            pass
+    pod = random.randrange(pods) if pod is None else pod
+    target = f"a{pod}" if kind.value.startswith("api-") else f"s{pod}"
+    number = random.choice(_NUMBERS[kind]) if kind in _NUMBERS else number
+    detail = random.choice(_DETAILS[kind]) if kind in _DETAILS else detail
+    if kind in (Kind.AGENT_STOP, Kind.AGENT_KILL, Kind.POWER_LOSS):
+        detail = random.randrange(1 << 16)
     return Action(at, kind, target, number, detail)
 
 

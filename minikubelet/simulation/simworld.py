@@ -19,6 +19,7 @@ from minikubelet.core.commands import AnyCommand, Decision
 from minikubelet.core.events import AnyEvent
 from minikubelet.ports.sourceport import SourceFact
 from minikubelet.simulation.simapi import SimApi
+from minikubelet.simulation.simbounds import while_it_runs
 from minikubelet.simulation.simcoverage import Coverage
 from minikubelet.simulation.simdisk import LifeDisk, SimDisk
 from minikubelet.simulation.simengine import (
@@ -42,6 +43,7 @@ from minikubelet.simulation.simprobes import SimProbes
 from minikubelet.simulation.simruntime import CalmingDraws, LifeRuntime
 from minikubelet.simulation.simsafety import Safety
 from minikubelet.simulation.simscenario import Action, Kind, Scenario
+from minikubelet.simulation.simstore import SimStore
 from minikubelet.simulation.simtruth import Truth
 from minikubelet.simulation.simwanted import Book
 
@@ -73,6 +75,10 @@ class World:
         self.safety = Safety(self.engine, self.book, self.fail)
         self.probe_judge = self.safety.probes
         self.safety.knows = self._known_to_run
+        faults = scenario.runtime
+        self.safety.restarts.exact = not (
+            faults.faults or faults.hangs or faults.tail or faults.lost or faults.late
+        )
         self.engine.judge = self.safety
         self.probes = SimProbes(scenario.seed, scenario.flaky)
         self.probes.asked = self.probe_judge.asked
@@ -80,8 +86,10 @@ class World:
         self.probes.failed = self._hook_failed
         self.folder = SimFolder()
         self.folder.looked = self.book.looked
+        self.folder.linked = any(each.kind is Kind.FILE_SWAP for each in scenario.actions)
         self.disk = SimDisk(self.clock.now)
         self.disk.synced = self.safety.synced
+        self.store = SimStore(self.disk)
         self.api = SimApi(scenario.seed, self.agent_clock.now)
         self.api.faults = scenario.api
         self.api.shown = self.book.shown
@@ -121,6 +129,7 @@ class World:
             root=self.root,
             seed=seed,
             began=self.clock.now(),
+            journal_bytes=self.scenario.journal_bytes,
         )
         slow = Random(f"{seed} disk {number}")  # noqa: S311 - no secret
         agent.life.delay = lambda: self.scenario.slow_disk * slow.random()
@@ -155,8 +164,10 @@ class World:
                 agent.task.exception()
         if power:
             self.disk.tear(self.random)
+            self.store.tear(self.random)
         else:
             self.disk.forget()
+            self.store.cut(self.random)
         self._returns = outside(self._return(down))
 
     async def stop(self, *, down: float) -> None:
@@ -208,6 +219,7 @@ class World:
         self.coverage.took(agent.reducer.slots, event)
         self.safety.took(agent, seq, event, decisions)
         self.probe_judge.took(seq, event)
+        while_it_runs(self.disk, agent, self.fail)
 
     def dispatched(self, agent: AgentLife, command: AnyCommand) -> None:
         """Let the judges see."""

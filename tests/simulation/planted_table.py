@@ -15,6 +15,7 @@ from minikubelet.simulation.simrun import run
 from minikubelet.simulation.simscenario import Scenario, scenario
 from minikubelet.simulation.simshrink import Shrinker
 from tests.simulation.planted import BUGS, RARE
+from tests.simulation.planted_bounds import BOUND_BUGS
 from tests.simulation.planted_probes import PROBE_BUGS, RARE_PROBE_BUGS
 
 DURATION = 20
@@ -49,7 +50,9 @@ def main(names: list[str]) -> None:
     """Print a line for each bug."""
     sys.stdout.write("| bug | promise broken | seeds | actions, shrunk |\n|---|---|---|---|\n")
     for bug in [
-        each for each in (*BUGS, *PROBE_BUGS, *RARE, *RARE_PROBE_BUGS) if not names or each.__name__ in names
+        each
+        for each in (*BUGS, *PROBE_BUGS, *BOUND_BUGS, *RARE, *RARE_PROBE_BUGS)
+        if not names or each.__name__ in names
     ]:
         with pytest.MonkeyPatch.context() as patch:
             bug(patch)

@@ -1,0 +1,77 @@
+"""The judge of bounds: what the agent keeps and how often it calls do not grow with what it has seen.
+
+Belongs here: journal bytes, events that wait, everything that any part of the agent holds, calls that one
+change costs. May not be here: whether the agent is right (`simsafety`, `simliveness`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from minikubelet.simulation.simdisk import SimDisk
+from minikubelet.simulation.simlife import JOURNAL, AgentLife
+from minikubelet.simulation.simwanted import Fail, Wanted
+
+MOST_WAITING: Final = 256
+"""events in the inbox at once: a small world never has so many"""
+_OWN: Final = "minikubelet."
+_JOURNALED: Final = "_segments"
+"""files, whose bytes are what is bounded"""
+_ASIDE: Final = 4
+_SEGMENTS: Final = 2
+_PARTS: Final = ("wired", "vault", "outbox", "journal", "reducer")
+
+
+def while_it_runs(disk: SimDisk, agent: AgentLife, fail: Fail) -> None:
+    """Judge what has to be so at every moment.
+
+    What a full disk refused is held in memory, and comes at once in one segment.
+    """
+    if len(agent.wired.inbox) > MOST_WAITING:
+        fail("bounds", f"{len(agent.wired.inbox)} events wait in the inbox")
+    limits = agent.limits
+    most = limits.max_bytes + limits.max_bytes // _ASIDE + _SEGMENTS * limits.segment_bytes
+    size = disk.size(f"{JOURNAL}/")
+    if size > most and not disk.refused:
+        fail("bounds", f"the journal has {size} bytes of at most {most}")
+
+
+def at_rest(agent: AgentLife, wanted: list[Wanted], fail: Fail) -> None:
+    """Judge what is held once nothing happens any more: no more than the wanted pods need."""
+    containers = sum(len(each.hashes) for each in wanted)
+    most = 8 + 2 * containers
+    for name, count in held(agent):
+        if count > most and not name.endswith(_JOURNALED):
+            fail("bounds", f"{name} holds {count} things, and there are {containers} containers")
+    tasks = len(agent.life.tasks)
+    if tasks > 20 + 4 * containers:
+        fail("bounds", f"{tasks} tasks are left, and there are {containers} containers")
+
+
+def held(agent: AgentLife) -> Iterator[tuple[str, int]]:
+    """Every collection that a part of the agent holds, by the path to it, and its size."""
+    seen: set[int] = set()
+    for part in _PARTS:
+        yield from _held(part, getattr(agent, part), seen)
+
+
+def _held(path: str, found: Any, seen: set[int]) -> Iterator[tuple[str, int]]:
+    if id(found) in seen:
+        return
+    seen.add(id(found))
+    if isinstance(found, dict | list | set | deque):
+        yield path, len(found)
+    elif type(found).__module__.startswith(_OWN) and not type(found).__module__.startswith(__package__):
+        for name in _fields(found):
+            yield from _held(f"{path}.{name}", getattr(found, name, None), seen)
+
+
+def _fields(found: Any) -> list[str]:
+    if isinstance(found, msgspec.Struct):
+        return list(found.__struct_fields__)
+    slots = [name for kind in type(found).__mro__ for name in getattr(kind, "__slots__", ())]
+    return [*vars(found)] if hasattr(found, "__dict__") else slots
