@@ -50,6 +50,7 @@ from minikubelet.shell.limiter import Limiter, Rank
 from minikubelet.shell.podpaths import PodPaths
 from minikubelet.shell.pullwaits import PullWaits
 from minikubelet.shell.vault import Vault
+from minikubelet.wire.containerhash import container_hash
 
 KILLED = 137
 
@@ -284,7 +285,14 @@ class Effects:
         return pod
 
     def _fault(self, command: RuntimeCommand, fault: RuntimeFault) -> ResultEvent:
-        return failure(command, fault, self._vault.redact(command.uid, fault.message))
+        made_from = self._made_from(command) if fault.container_id else ""
+        return failure(command, fault, self._vault.redact(command.uid, fault.message), made_from)
+
+    def _made_from(self, command: RuntimeCommand) -> str:
+        pod = self._vault.get(command.uid)
+        if pod is None or not isinstance(command, StartContainer):
+            return ""
+        return container_hash(next(c for c in pod.spec.every_container if c.name == command.container))
 
 
 def _holds_ports(pod: Pod) -> bool:

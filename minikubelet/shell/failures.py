@@ -10,8 +10,11 @@ from minikubelet.core.events import CommandFailed, ContainerStartFailed, ResultE
 from minikubelet.ports.runtimeport import RuntimeFault
 
 
-def failure(command: RuntimeCommand, fault: RuntimeFault, message: str) -> ResultEvent:
-    """The event for a fault; `message` is the fault's, redacted."""
+def failure(command: RuntimeCommand, fault: RuntimeFault, message: str, made_from: str = "") -> ResultEvent:
+    """The event for a fault; `message` is the fault's, redacted.
+
+    `made_from` is the hash of the definition of a container that was made and could not be started.
+    """
     match command:
         case StartSandbox():
             return SandboxStartFailed(
@@ -31,6 +34,7 @@ def failure(command: RuntimeCommand, fault: RuntimeFault, message: str) -> Resul
                 message=message,
                 container_id=fault.container_id,
                 exit_code=128 if fault.exit_code is None else fault.exit_code,
+                hash=made_from,
                 ended=fault.ended,
             )
         case _:

@@ -41,6 +41,7 @@ from minikubelet.shell.podpaths import PodPaths
 from minikubelet.shell.pullwaits import PullWaits
 from minikubelet.shell.vault import Vault
 from minikubelet.shell.volumes import Volumes
+from minikubelet.wire.containerhash import container_hash
 from tests.running import run
 from tests.shell.shell_world import SLOT, UID, FakeRuntime, Gate, exited, pod, running, shown
 
@@ -124,6 +125,7 @@ def test_an_instance_that_could_not_run_is_named(world: World) -> None:
     event = world.carry_out(START, pod())
     assert isinstance(event, ContainerStartFailed)
     assert (event.container_id, event.exit_code) == ("c9", 127)
+    assert event.hash == container_hash(pod().spec.containers[0])
 
 
 def test_secret_values_do_not_come_back_in_messages(world: World) -> None:
