@@ -54,7 +54,13 @@ def test_static_pods_live_through_it_and_everything_is_told_again(
         return phases == {agent.name("stays"): "Running", agent.name("comes"): "Running"}
 
     agent.until(told, "both mirrors and nothing else")
-    assert agent.get("pod", agent.name("stays"), *here)["metadata"]["uid"] != old
+
+    def new() -> bool:
+        """A mirror that names the node lost with the state is collected, and made again."""
+        found = agent.get("pod", agent.name("stays"), *here)
+        return bool(found) and found["metadata"]["uid"] != old
+
+    agent.until(new, "a mirror of its own")
     agent.until(lambda: agent.get("node", agent.node), "the node")
     agent.until(lambda: agent.get("lease", agent.node, "-n", "kube-node-lease"), "the lease")
     agent.gone("wanted")

@@ -333,6 +333,7 @@ def test_a_client_that_goes_while_it_is_held_back_is_found_out(
                 await eventually(process.stuck.is_set, "the command to get stuck")
                 socket._response.connection.transport.abort()
                 await asyncio.gather(flooding, return_exceptions=True)
+                socket._response.close()
             else:
                 async with spdy_peer(node, f"{EXEC}&input=1&output=1", "v4.channel.k8s.io") as peer:
                     streams = await _commanding(peer, "stdin", "stdout")

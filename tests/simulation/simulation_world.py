@@ -10,8 +10,8 @@ from minikubelet.simulation.simrun import Report, run
 from minikubelet.simulation.simscenario import Action, Kind, Scenario, scenario
 
 CHUNK: Final = 25
-CHUNKS: Final = 7
-FILES: Final = 2
+CHUNKS: Final = 10
+FILES: Final = 4
 """so many seeds in one test, so many such tests in a file, and so many such files, for workers to share"""
 
 

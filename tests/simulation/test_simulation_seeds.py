@@ -10,7 +10,7 @@ from tests.simulation.simulation_world import first_seeds, keep_every_promise
 
 @pytest.mark.parametrize("first", first_seeds(0))
 def test_seeds_keep_every_promise(first: int) -> None:
-    """The other half of the seeds is in a file of its own, for another worker."""
+    """The other seeds are in files of their own, for other workers."""
     keep_every_promise(first)
 
 

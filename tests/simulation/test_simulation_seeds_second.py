@@ -1,4 +1,4 @@
-"""Seeds run clean: the second half of those in the suite."""
+"""Seeds run clean: the second quarter of those in the suite."""
 
 import pytest
 

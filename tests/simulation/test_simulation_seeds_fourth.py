@@ -1,0 +1,10 @@
+"""Seeds run clean: the fourth quarter of those in the suite."""
+
+import pytest
+
+from tests.simulation.simulation_world import first_seeds, keep_every_promise
+
+
+@pytest.mark.parametrize("first", first_seeds(3))
+def test_seeds_keep_every_promise(first: int) -> None:
+    keep_every_promise(first)
