@@ -55,7 +55,7 @@ class Cluster:
             name
             for name, each in self.get(kind).items()
             if {"Ready": "True"}.items()
-            <= {c["type"]: c["status"] for c in each["status"]["conditions"]}.items()
+            <= {c["type"]: c["status"] for c in each["status"].get("conditions", ())}.items()
         }
 
     def daemons(self) -> set[str]:
