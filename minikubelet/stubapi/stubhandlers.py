@@ -85,7 +85,15 @@ class Handlers:
         self._metrics = metrics
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """The answer to a request; every failure is a `Status`."""
+        """The answer to a request; every failure is a `Status`.
+
+        Once the server ends there is none: a connection whose handshake was still under way when the others
+        were closed would otherwise be served by what is no longer there.
+        """
+        if self._watches.closed:
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionAbortedError
         try:
             return await self._route(request)
         except ApiError as problem:

@@ -49,6 +49,11 @@ class Watches:
         self._bookmark_seconds = bookmark_seconds
         self._closed = False
 
+    @property
+    def closed(self) -> bool:
+        """The server ends: nothing is told any more."""
+        return self._closed
+
     def close(self) -> None:
         """End every watch at once."""
         self._closed = True
