@@ -70,7 +70,7 @@ async def _rounds(pods: int, at_once: int, rounds: int) -> FloorTimes:
 
 
 async def measure(times: FloorTimes, pods: int, at_once: int, *, replace: bool = True) -> None:
-    """One round: create all, replace all if asked for, stop all one after the other."""
+    """One round: create all, replace all if asked for, stop all at once as an agent does."""
     with tempfile.TemporaryDirectory(prefix="bench-floor-") as out:
         async with _bare(Path(out)) as bare:
             await bare.round(times, pods, at_once, replace=replace)
@@ -112,10 +112,9 @@ class _Bare:
             pairs = await asyncio.gather(*(_in_turn(turns, change, old, name) for old, name in changes))
             times.replaced += await self._marks(began, again, "up")
             names = again
-        for name, (_, container) in zip(names, pairs, strict=True):
-            asked = time.time()
-            await container.stop(t=GRACE)
-            times.stopped += await self._marks(asked, [name], "term")
+        asked = time.time()
+        await asyncio.gather(*(container.stop(t=GRACE) for _, container in pairs))
+        times.stopped += await self._marks(asked, names, "term")
 
     async def _create(self, name: str) -> Pair:
         sandbox = await self._docker.containers.create(
