@@ -55,6 +55,8 @@ class Mix:
             self._create()
             return
         whole = [name for name in self._files if name not in self._broken]
+        if not whole:
+            what = "mend"
         name = next(iter(self._broken)) if what == "mend" else self._chance.choice(whole)
         self.counts[what] += 1
         self._change(what, name)
