@@ -18,6 +18,7 @@ from minikubelet.core.events import AnyEvent, ContainerProbed
 from minikubelet.core.probes import Due, Run, due, probe_of
 from minikubelet.core.project import addresses
 from minikubelet.core.reducer import Reducer
+from minikubelet.core.state import Slot
 from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.model.pod import Container, Pod, Probe, ProbeKind
 from minikubelet.ports.clockport import Clock
@@ -81,6 +82,7 @@ class Prober:
         self._jitter = jitter
         self._began = clock.now()
         self._group: asyncio.TaskGroup | None = None
+        self._followed: dict[SlotKey, Slot] = {}
         self._tasks: dict[SlotKey, dict[_Key, asyncio.Task[None]]] = {}
         self._answers: dict[tuple[SlotKey, _Key], Counter[Outcome]] = {}
 
@@ -108,14 +110,22 @@ class Prober:
             self._follow_all()
 
     def _follow_all(self) -> None:
-        for key in list(dict.fromkeys((*self._tasks, *self._reducer.slots))):
+        for key in list(dict.fromkeys((*self._followed, *self._reducer.slots))):
             self._follow(key)
 
     def _follow(self, key: SlotKey) -> None:
-        """Begin what is due and end what is not; what has come to its result stays until it is not due."""
-        if self._group is None:
+        """Begin what is due and end what is not; what has come to its result stays until it is not due.
+
+        A slot never changes, another takes its place: of one that was followed already nothing new is due.
+        """
+        slot = self._reducer.slots.get(key) if self._reducer.node.listed else None
+        if self._group is None or slot is self._followed.get(key):
             return
-        wanted = self._due(key)
+        if slot is None:
+            del self._followed[key]
+        else:
+            self._followed[key] = slot
+        wanted = {_key(gen.uid, one): one for gen in slot.generations for one in due(gen)} if slot else {}
         held = self._tasks.get(key, {})
         for probe in [one for one in held if one not in wanted]:
             held.pop(probe).cancel()
@@ -127,12 +137,6 @@ class Prober:
             self._tasks[key] = held
         else:
             self._tasks.pop(key, None)
-
-    def _due(self, key: SlotKey) -> dict[_Key, Due]:
-        slot = self._reducer.slots.get(key)
-        if slot is None or not self._reducer.node.listed:
-            return {}
-        return {_key(gen.uid, one): one for gen in slot.generations for one in due(gen)}
 
     # ── one probe ──
 
