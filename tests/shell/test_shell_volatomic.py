@@ -1,8 +1,10 @@
 """The atomic writer: upstream's layout on disk, and readers that see all of the old or all of the new."""
 
+import contextlib
 import os
 import stat
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -121,15 +123,11 @@ def test_a_reader_never_sees_a_mixture(tmp_path: Path) -> None:
 
     def read() -> None:
         while not done.is_set():
-            data = os.open(tmp_path / "..data", os.O_RDONLY | os.O_DIRECTORY)
-            try:
+            # An old directory may go while `..data` is followed to it: the reader then opens the new one.
+            with contextlib.suppress(FileNotFoundError), opened(tmp_path / "..data") as data:
                 pair = [_read(data, name) for name in ("a", "b")]
-            except FileNotFoundError:
-                continue  # removed under the reader's hands: it opens the new one
-            finally:
-                os.close(data)
-            if pair[0] != pair[1]:
-                mixed.append((pair[0], pair[1]))
+                if pair[0] != pair[1]:
+                    mixed.append((pair[0], pair[1]))
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -140,6 +138,15 @@ def test_a_reader_never_sees_a_mixture(tmp_path: Path) -> None:
         done.set()
         reader.join()
     assert mixed == []
+
+
+@contextlib.contextmanager
+def opened(directory: Path) -> Iterator[int]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _read(directory: int, name: str) -> bytes:
