@@ -43,6 +43,9 @@ class Behaviour(IntEnum):
     STATUSES_NAME_THEIR_MIRROR = 9
     """A status says which mirror pod is to show it: one told while nobody had the definition of its static
     pod was taken for an API pod's, of which there was none, and the mirror stayed without it."""
+    CREATED_HOLDS_BACK = 10
+    """A pod waits for the sandbox of the one before it while containers lie in there beside those known: one
+    that was made may be started yet, by a call of an earlier life that is under way, beside the new pod's."""
 
 
 Behaviours = tuple[Behaviour, ...]

@@ -96,7 +96,7 @@ def _synced(gen: Generation, node: NodeFacts) -> bool:
 
 def _advance(slot: Slot, gen: Generation, node: NodeFacts, draft: Draft) -> Generation:
     if gen.ending is None:
-        if gen.pod is None or not (gen.offered or _synced(gen, node)) or waits_for(slot, gen):
+        if gen.pod is None or not (gen.offered or _synced(gen, node)) or waits_for(slot, gen, node):
             return gen
         if node.max_pods and gen.admitted is None:
             gen = admit(slot, gen, gen.pod, node, draft)
@@ -107,10 +107,16 @@ def _advance(slot: Slot, gen: Generation, node: NodeFacts, draft: Draft) -> Gene
     return gen if over else stop(gen, gen.ending, draft)
 
 
-def waits_for(slot: Slot, gen: Generation) -> Generation | None:
+def waits_for(slot: Slot, gen: Generation, node: NodeFacts) -> Generation | None:
     """The older generation of the slot that has to be gone before this one may start."""
     before = takewhile(lambda other: other.uid != gen.uid, slot.generations)
-    return next((g for g in before if g.alive or (g.sandbox is not None and _holds_ports(g))), None)
+    return next((g for g in before if g.alive or (g.sandbox is not None and _in_the_way(g, node))), None)
+
+
+def _in_the_way(gen: Generation, node: NodeFacts) -> bool:
+    """Whether its sandbox has to be gone too: it holds ports, or a container that may come up yet."""
+    created = Behaviour.CREATED_HOLDS_BACK in node.behaviours
+    return _holds_ports(gen) or (created and any(record.dead for record in gen.containers.values()))
 
 
 def _holds_ports(gen: Generation) -> bool:

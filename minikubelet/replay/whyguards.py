@@ -63,7 +63,7 @@ def of_start(scene: Scene, gen: Generation, names: list[str]) -> Iterator[str]:
     yield from _of_stage(scene, gen)
     if gen.stage is not Stage.ACTIVE or gen.pod is None:
         return
-    older = waits_for(scene.slot, gen)
+    older = waits_for(scene.slot, gen, scene.node)
     if older is not None:
         yield f"waiting for old pod uid {short(older.uid)} to terminate{_what_is_left(older, scene)}"
         return

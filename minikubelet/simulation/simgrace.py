@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from typing import Final
 
-from minikubelet.core.commands import Decision, StopContainer
+from minikubelet.core.commands import Decision, Reason, StopContainer
 from minikubelet.core.events import AnyEvent, ContainerStarted, PodCleanedUp
 from minikubelet.core.state import Generation
 from minikubelet.model.ids import PodUid
@@ -36,12 +36,14 @@ class Graces:
         self._fail = fail
         self._ending: dict[PodUid, tuple[int, int]] = {}
         self._stopping: dict[str, int] = {}
-        self._known: dict[str, int] = {}
-        self._up: set[str] = set()
+        self._known: dict[str, tuple[int, int]] = {}
+        self._up: dict[str, int] = {}
 
     def begun(self, durable: int) -> None:
         """A life begins: what was decided and is not durable was not decided."""
         self._ending = {uid: end for uid, end in self._ending.items() if end[1] <= durable}
+        self._known = {key: seen for key, seen in self._known.items() if seen[1] <= durable}
+        self._up = {key: told for key, told in self._up.items() if told <= durable}
 
     def took(
         self, seq: int, event: AnyEvent, decisions: list[Decision], generations: Iterable[Generation]
@@ -49,19 +51,26 @@ class Graces:
         """Note when each end began."""
         for decision in decisions:
             if isinstance(decision.command, StopContainer):
-                self._stopping.setdefault(decision.command.container_id, self._now())
+                self._stop_decided(decision.command)
         if isinstance(event, ContainerStarted):
-            self._up.add(event.container_id)
+            self._up.setdefault(event.container_id, seq)
         for gen in generations:
             for record in gen.containers.values():
                 if record.running:
-                    self._known.setdefault(record.id, self._now())
+                    self._known.setdefault(record.id, (self._now(), seq))
             if gen.ending is not None:
                 self._ending.setdefault(gen.uid, (self._now(), seq))
             else:
                 self._ending.pop(gen.uid, None)
         if isinstance(event, PodCleanedUp):
             self._ending.pop(event.uid, None)
+
+    def _stop_decided(self, command: StopContainer) -> None:
+        """A container that ends by itself meanwhile counts as ended for its probes all the same."""
+        self._stopping.setdefault(command.container_id, self._now())
+        instance = self._engine.latest(command.container_id)
+        if instance is not None and command.reason is Reason.UNHEALTHY:
+            instance.unhealthy |= self._probes.unhealthy(instance) is not None
 
     def end_of(self, uid: PodUid, otherwise: int) -> int:
         """When a pod's end began, as far as the agent that lives has to know."""
@@ -76,7 +85,7 @@ class Graces:
         # Of a pod that it knows from the engine alone, the agent does not know the grace either.
         allowed = wanted.most_grace if instance.uid in known else max(wanted.most_grace, UNKNOWN)
         # One that came up after its end was decided has all of it, from when that is seen.
-        late = instance.id not in self._up or self._known.get(instance.id, self._now()) >= began
+        late = instance.id not in self._up or self._known.get(instance.id, (self._now(), 0))[0] >= began
         until = (self._now() if late else began) + allowed * SECOND
         if self._now() + int(grace * SECOND) > max(until, self._now() + LEAST * SECOND) + SLACK:
             self._fail(

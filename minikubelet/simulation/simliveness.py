@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from minikubelet.core.state import Stage
 from minikubelet.model.ids import PodUid, SlotKey, Source
 from minikubelet.model.pod import Pod, ProbeKind
 from minikubelet.ports.apiport import JsonObject
@@ -223,8 +224,8 @@ def _inside(agent: AgentLife, wanted: dict[PodUid, Wanted]) -> Iterator[str]:
     for uid in sorted(known - wanted.keys()):
         yield f"the agent still knows {uid}, which nobody wants"
     for slot in agent.reducer.slots.values():
-        if any(gen.pending for gen in slot.generations):
-            yield f"a command of {slot.key} is under way"
+        if any(gen.pending or gen.stage is Stage.ENDING for gen in slot.generations):
+            yield f"a command of {slot.key} is under way, or its end is"
     if agent.journal.health.degraded:
         yield "the journal is degraded"
     if len(agent.wired.inbox):

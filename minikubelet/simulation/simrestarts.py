@@ -9,6 +9,8 @@ import itertools
 from collections.abc import Callable
 from typing import Final
 
+from minikubelet.core.events import AnyEvent, PodObserved
+from minikubelet.model.observed import ContainerPhase
 from minikubelet.simulation.simengine import Instance, WatchedEngine
 from minikubelet.simulation.simloop import SECOND
 from minikubelet.simulation.simwanted import NEVER, Wanted
@@ -33,6 +35,18 @@ class Restarts:
         self.amnesia_at = NEVER
         self.exact = False
         self.disturbed_until = 0
+        self._ends: dict[str, int] = {}
+
+    def begun(self, durable: int) -> None:
+        """A life begins: what was told and is not durable was not told."""
+        self._ends = {key: seq for key, seq in self._ends.items() if seq <= durable}
+
+    def took(self, seq: int, event: AnyEvent) -> None:
+        """Note which ends the agent was told of."""
+        if isinstance(event, PodObserved):
+            for shown in event.pod.containers:
+                if shown.phase is ContainerPhase.EXITED:
+                    self._ends.setdefault(shown.id, seq)
 
     def judge(self, instance: Instance, wanted: Wanted) -> None:
         """A container is started that ran before."""
@@ -45,14 +59,16 @@ class Restarts:
             return
         again = wanted.once(instance.name) and before.sandbox_id != instance.sandbox_id
         never = wanted.policy() == "Never" and not self._sidecar(wanted, instance.name)
-        enough = wanted.policy() == "OnFailure" and before.exit_code == 0 and not before.unhealthy
+        # One that vanished before anybody looked at its end may have failed, for all that the agent knows.
+        unknown = before.unhealthy or (before.gone and before.id not in self._ends)
+        enough = wanted.policy() == "OnFailure" and before.exit_code == 0 and not unknown
         if (never or (enough and not self._sidecar(wanted, instance.name))) and not again:
             self._fail(
                 "restart-policy",
                 f"{instance.id} is started though {before.id} ended with {before.exit_code} under"
                 f" {wanted.policy()}",
             )
-        self._backed_off(instance, history)
+        self._backed_off(instance, history, self._ended_before(history[0]))
 
     def _sidecar(self, wanted: Wanted, name: str) -> bool:
         return any(c.name == name and c.restart_policy == "Always" for c in wanted.pod.spec.init_containers)
@@ -71,7 +87,18 @@ class Restarts:
         }
         return sorted(found.values(), key=lambda each: each.started_at)
 
-    def _backed_off(self, instance: Instance, history: list[Instance]) -> None:
+    def _ended_before(self, first: Instance) -> bool:
+        """Whether the first container of a definition took the place of one that had ended by itself.
+
+        Upstream counts that as a restart: the first of the new definition, which is not waited for.
+        """
+        return any(
+            each.ended_at and not each.signalled_at and each.made_at < first.made_at
+            for each in self._engine.instances()
+            if (each.uid, each.name) == (first.uid, first.name)
+        )
+
+    def _backed_off(self, instance: Instance, history: list[Instance], one_more: bool) -> None:
         """10 s before the second restart, then twice as long each time, at most five minutes."""
         restarts = 0
         for before, after in itertools.pairwise(history):
@@ -82,7 +109,7 @@ class Restarts:
         last = history[-1]
         if last.ended_at - last.started_at >= FORGOTTEN or last.sandbox_id != instance.sandbox_id:
             return
-        wait = min(300, 10 << (restarts - 1)) * SECOND if restarts else 0
+        wait, longest = _wait(restarts), _wait(restarts + one_more)
         waited = self._engine.real.now() - last.ended_at
         if waited < wait - BACKOFF_SLACK and self.jumped_at < history[0].started_at:
             self._fail(
@@ -90,8 +117,12 @@ class Restarts:
                 f" not {wait // SECOND} s"
             )  # fmt: skip
         hooked = any(each.hook_failed_at for each in history)
-        if waited > wait + LATE and self.exact and last.ended_at > self.disturbed_until and not hooked:
+        if waited > longest + LATE and self.exact and last.ended_at > self.disturbed_until and not hooked:
             self._fail(
                 "back-off", f"{instance.id} is started only {waited / SECOND:.1f} s after {last.id} ended,"
-                f" not after {wait // SECOND} s"
+                f" not after {longest // SECOND} s"
             )  # fmt: skip
+
+
+def _wait(restarts: int) -> int:
+    return min(300, 10 << (restarts - 1)) * SECOND if restarts else 0

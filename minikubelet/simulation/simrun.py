@@ -110,8 +110,9 @@ async def act(world: World, action: Action) -> None:
     """Carry out one action."""
     found = FILE_ACTIONS.get(action.kind) or API_ACTIONS.get(action.kind) or MACHINE_ACTIONS.get(action.kind)
     if action.kind in _DISTURBING:
-        longest = 30 + (action.number if action.kind not in _IN_MILLISECONDS else 0)
-        world.safety.restarts.disturbed_until = world.clock.now() + longest * SECOND
+        longest = 30 + (max(0, action.number) if action.kind not in _IN_MILLISECONDS else 0)
+        until = world.clock.now() + longest * SECOND
+        world.safety.restarts.disturbed_until = max(world.safety.restarts.disturbed_until, until)
     if action.kind is Kind.API_HOUR:
         await _api_hour(world)
     elif found is None:

@@ -15,9 +15,11 @@ from minikubelet.core.commands import (
     Decision,
     DeleteMirror,
     Reason,
+    RemoveSandbox,
     StartContainer,
     StartSandbox,
     StopContainer,
+    StopSandbox,
     WakeAt,
 )
 from minikubelet.core.events import AnyEvent, NodeEvent, PodSet, PodWithdrawn
@@ -53,6 +55,7 @@ class Safety(Judge):
         self.knows: Callable[[Instance], bool] = lambda _instance: False
         self._seqs: dict[int, int] = {}
         self._decided: dict[tuple[PodUid, str, int], int] = {}
+        self._dropped: dict[str, int] = {}
         self._listed: set[tuple[int, Source]] = set()
         self._told: dict[PodUid, int] = {}
         self._told_gone: dict[PodUid, int] = {}
@@ -74,6 +77,7 @@ class Safety(Judge):
         self._began = agent.began
         self._seqs.clear()
         self.graces.begun(self.durable)
+        self.restarts.begun(self.durable)
         self._told = {uid: seq for uid, seq in self._told.items() if seq <= self.durable}
         self._told_gone = {uid: seq for uid, seq in self._told_gone.items() if seq <= self.durable}
         self._book.forget(known=self._told, known_gone=self._told_gone)
@@ -84,6 +88,7 @@ class Safety(Judge):
             self._fail("no-bug", str(getattr(event, "message", "")))
         self._seqs |= {id(each.command): number for number, each in enumerate(decisions, seq + 1)}
         self._note_told(seq, event)
+        self.restarts.took(seq, event)
         slots = agent.reducer.slots
         touched = slots.values() if isinstance(event, NodeEvent) else filter(None, [slots.get(event.slot)])
         self.graces.took(seq, event, decisions, [gen for slot in touched for gen in slot.generations])
@@ -124,6 +129,8 @@ class Safety(Judge):
                 self._sources_seen(agent, command)
             case DeleteMirror():
                 self._mirror_known(agent, command)
+            case StopSandbox() | RemoveSandbox():
+                self._dropped[command.sandbox_id] = self._now()
             case _:
                 pass
 
@@ -210,8 +217,13 @@ class Safety(Judge):
                 self._fail(
                     "uncaused-kill", f"{instance.id} dies with its sandbox, and nothing asked for that"
                 )
-            elif instance.uid in self._book.pods and self.knows(instance):
+            elif instance.uid in self._book.pods and self._known_to_run(instance):
                 self._fail("grace", f"{instance.id} dies with its sandbox, and is known to run")
+
+    def _known_to_run(self, instance: Instance) -> bool:
+        """Whether it was seen, before its sandbox went: a start of an earlier life may bring it up after."""
+        dropped = self._dropped.get(instance.sandbox_id)
+        return self.knows(instance) and not (dropped is not None and instance.started_at > dropped)
 
     def _cause(self, instance: Instance) -> str:
         """Why a running container may be ended, as the contract names it; empty if nothing allows it."""

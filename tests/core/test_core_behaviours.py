@@ -9,6 +9,7 @@ from minikubelet.core.behaviours import TODAY, Behaviour, Behaviours
 from minikubelet.core.commands import CreateMirror, PublishStatus, Reason, StartSandbox, StopContainer
 from minikubelet.core.events import AgentStarted
 from minikubelet.model.ids import Source
+from minikubelet.model.observed import ContainerPhase
 from minikubelet.wire.records import CORE_VERSION, UnknownRecord, decode_event, encode_event
 from tests.core.core_world import SECOND, World, sidecar, static_pod
 
@@ -193,3 +194,27 @@ def test_a_sandbox_that_lived_for_a_while_is_replaced_at_once() -> None:
         world.run_until_idle()
     assert len(world.all(StartSandbox)) == 6
     assert world.runs() == ["web"]
+
+
+def edited_while_down(behaviours: Behaviours) -> World:
+    """An earlier life had made a container and was starting it; the next one finds it, and another pod."""
+    world = World(node={"behaviours": behaviours})
+    world.offer(static_pod())
+    world.step()
+    sandbox = world.generation().sandbox
+    assert sandbox is not None
+    world.runtime.add_container("a", "web", 0, ContainerPhase.CREATED, now=world.now, sandbox_id=sandbox.id)
+    world.start_agent()
+    world.offer(static_pod(uid="b"))
+    world.sync_sources()
+    return world
+
+
+def test_a_pod_waits_for_a_container_that_was_made_and_may_come_up_yet() -> None:
+    world = edited_while_down(TODAY)
+    assert [command.uid for command in world.all(StartSandbox)] == ["a"]
+    world.run_until_idle()
+    assert [command.uid for command in world.all(StartSandbox)] == ["a", "b"]
+    assert world.runs("b") == ["web"]
+    before = edited_while_down(TODAY[: Behaviour.CREATED_HOLDS_BACK - 1])
+    assert [command.uid for command in before.all(StartSandbox)] == ["a", "b"]

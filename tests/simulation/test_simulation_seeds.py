@@ -14,6 +14,12 @@ def test_seeds_keep_every_promise(first: int) -> None:
     keep_every_promise(first)
 
 
+@pytest.mark.parametrize("seed", [1884])
+def test_seeds_that_found_a_bug_of_the_agent_stay_clean(seed: int) -> None:
+    """1884: a start that an earlier life had asked for came up beside the container of the edited pod."""
+    assert not run(scenario(seed, duration=12, pods=3, faults=FAULTS)).violations
+
+
 @pytest.mark.parametrize("group", sorted(GROUPS))
 def test_one_kind_of_fault_alone(group: str) -> None:
     """Where the world is otherwise kind, nothing may go wrong either."""
