@@ -55,7 +55,7 @@ class Safety(Judge):
         self.knows: Callable[[Instance], bool] = lambda _instance: False
         self._seqs: dict[int, int] = {}
         self._decided: dict[tuple[PodUid, str, int], int] = {}
-        self._dropped: dict[str, int] = {}
+        self._known_then: dict[str, frozenset[str]] = {}
         self._listed: set[tuple[int, Source]] = set()
         self._told: dict[PodUid, int] = {}
         self._told_gone: dict[PodUid, int] = {}
@@ -130,7 +130,9 @@ class Safety(Judge):
             case DeleteMirror():
                 self._mirror_known(agent, command)
             case StopSandbox() | RemoveSandbox():
-                self._dropped[command.sandbox_id] = self._now()
+                self._known_then[command.sandbox_id] = frozenset(
+                    each.id for each in self._engine.running() if self.knows(each)
+                )
             case _:
                 pass
 
@@ -221,9 +223,11 @@ class Safety(Judge):
                 self._fail("grace", f"{instance.id} dies with its sandbox, and is known to run")
 
     def _known_to_run(self, instance: Instance) -> bool:
-        """Whether it was seen, before its sandbox went: a start of an earlier life may bring it up after."""
-        dropped = self._dropped.get(instance.sandbox_id)
-        return self.knows(instance) and not (dropped is not None and instance.started_at > dropped)
+        """Whether it was known to run when the end of its sandbox was ordered.
+
+        A start that an earlier life had asked for may bring it up before that is carried out.
+        """
+        return instance.id in self._known_then.get(instance.sandbox_id, ())
 
     def _cause(self, instance: Instance) -> str:
         """Why a running container may be ended, as the contract names it; empty if nothing allows it."""
