@@ -46,6 +46,9 @@ class Behaviour(IntEnum):
     CREATED_HOLDS_BACK = 10
     """A pod waits for the sandbox of the one before it while containers lie in there beside those known: one
     that was made may be started yet, by a call of an earlier life that is under way, beside the new pod's."""
+    UNSURE_UNTIL_SEEN = 11
+    """A container whose start may have had its effect stays in doubt until somebody has looked: another start
+    that failed before it reached the engine ended the doubt, and the next pod could start beside it."""
 
 
 Behaviours = tuple[Behaviour, ...]

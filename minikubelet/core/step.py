@@ -15,6 +15,7 @@ from minikubelet.core.behaviours import Behaviour
 from minikubelet.core.commands import Decision
 from minikubelet.core.events import (
     AgentStarted,
+    ContainerStartFailed,
     ManifestsJudged,
     NodeEvent,
     NodeMeasured,
@@ -31,7 +32,7 @@ from minikubelet.core.nodefacts import NodeFacts
 from minikubelet.core.plan import no_moment_came, plan
 from minikubelet.core.pressure import measured
 from minikubelet.core.shutdown import after_shutdown, end_for_shutdown, to_come_back
-from minikubelet.core.state import Generation, Moment, Slot, Stage
+from minikubelet.core.state import Generation, Moment, Slot, Stage, record_of, with_record
 from minikubelet.model.ids import Source
 
 
@@ -40,6 +41,8 @@ def step(slot: Slot, event: SlotEvent, node: NodeFacts, now: Moment) -> tuple[Sl
     after = apply(slot, event, now)
     if isinstance(event, PodSet) and _newly_held(slot, event):
         after = _ask_again(after, node)
+    if isinstance(event, ContainerStartFailed) and Behaviour.UNSURE_UNTIL_SEEN in node.behaviours:
+        after = _unsure_still(slot, after, event)
     if _nothing_new(slot, after, now):
         return after, []
     return plan(after, node, now, before=slot)
@@ -54,6 +57,15 @@ def _ask_again(slot: Slot, node: NodeFacts) -> Slot:
     """Let a mirror that was asked for, and was not seen to come, be asked for once more."""
     again = slot.mirror is None and Behaviour.MIRRORS_ASKED_AGAIN in node.behaviours
     return replace(slot, mirror_asked="") if again else slot
+
+
+def _unsure_still(before: Slot, after: Slot, event: ContainerStartFailed) -> Slot:
+    """Keep in doubt what an earlier start may have done, though this one never reached the engine."""
+    known = before.find(event.uid)
+    if known is None or event.container_id or not record_of(known, event.container).unsure:
+        return after
+    gen = after.find(event.uid) or known
+    return after.put(with_record(gen, replace(record_of(gen, event.container), unsure=True)))
 
 
 def _nothing_new(before: Slot, after: Slot, now: Moment) -> bool:

@@ -29,15 +29,24 @@ _PARTS: Final = ("wired", "vault", "outbox", "journal", "reducer")
 def while_it_runs(disk: SimDisk, agent: AgentLife, fail: Fail) -> None:
     """Judge what has to be so at every moment.
 
-    What a full disk refused is held in memory, and comes at once in one segment.
+    What a full disk refused is held in memory, and comes at once in one segment. A snapshot is as large as
+    what it holds: what the agent holds too long is found at rest.
     """
     if len(agent.wired.inbox) > MOST_WAITING:
         fail("bounds", f"{len(agent.wired.inbox)} events wait in the inbox")
     limits = agent.limits
     most = limits.max_bytes + limits.max_bytes // _ASIDE + _SEGMENTS * limits.segment_bytes
     size = disk.size(f"{JOURNAL}/")
+    if size > most:
+        most += _SEGMENTS * _largest_snapshot(disk)
     if size > most and not disk.refused:
         fail("bounds", f"the journal has {size} bytes of at most {most}")
+
+
+def _largest_snapshot(disk: SimDisk) -> int:
+    """Bytes of the largest second line of a segment: the two last snapshots are kept, whatever their size."""
+    segments = (held for name, held in disk.files().items() if name.endswith(".mkj"))
+    return max((len(held.split(b"\n", 2)[1]) for held in segments if held.count(b"\n") > 1), default=0)
 
 
 def at_rest(agent: AgentLife, wanted: list[Wanted], fail: Fail) -> None:

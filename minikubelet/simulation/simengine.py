@@ -97,6 +97,14 @@ class WatchedEngine(SimulatedEngine):
         """Count a call that changes something."""
         self.calls[call] = self.calls.get(call, 0) + 1
 
+    def has_sandbox(self, config: SandboxConfig) -> bool:
+        """Whether our node's sandbox of this pod and attempt is there, dead or not."""
+        key = (config.uid, config.attempt)
+        return any(
+            each.node == NODE and (each.config.uid, each.config.attempt) == key
+            for each in self.sandboxes.values()
+        )
+
     def add_sandbox(self, node: str, config: SandboxConfig) -> str:
         """Make a sandbox."""
         if node == NODE:

@@ -100,16 +100,19 @@ class Restarts:
 
     def _backed_off(self, instance: Instance, history: list[Instance], one_more: bool) -> None:
         """10 s before the second restart, then twice as long each time, at most five minutes."""
-        restarts = 0
+        restarts, most = 0, int(one_more)
         for before, after in itertools.pairwise(history):
             stopped = before.signalled_at and not before.unhealthy
             by_itself = before.ended_at and not stopped and before.hash == after.hash
-            same = before.sandbox_id == after.sandbox_id and before.ended_at - before.started_at < FORGOTTEN
-            restarts = restarts + 1 if by_itself and same else 0
+            counts = by_itself and before.ended_at - before.started_at < FORGOTTEN
+            # A new sandbox may bring the containers up at once, and does not make their crashes forgotten.
+            moved = before.sandbox_id != after.sandbox_id
+            restarts = restarts + 1 if counts and not moved else 0
+            most = most + 1 if counts or moved else 0
         last = history[-1]
         if last.ended_at - last.started_at >= FORGOTTEN or last.sandbox_id != instance.sandbox_id:
             return
-        wait, longest = _wait(restarts), _wait(restarts + one_more)
+        wait, longest = _wait(restarts), _wait(most)
         waited = self._engine.real.now() - last.ended_at
         if waited < wait - BACKOFF_SLACK and self.jumped_at < history[0].started_at:
             self._fail(

@@ -191,12 +191,17 @@ async def _calm(world: World) -> float:
 
 async def _quiet(world: World) -> None:
     await asyncio.sleep(LOOKS)
-    before = _done(world)
+    before, timers = _done(world), world.timers
     await asyncio.sleep(QUIET)
     after = _done(world)
     if before != after:
         more = {key: after[key] - before.get(key, 0) for key in after if after[key] != before.get(key, 0)}
         world.fail("quiet", f"all is as wanted, and yet the agent does more: {more}")
+    armed, containers = world.timers - timers, sum(len(each.hashes) for each in world.book.pods.values())
+    if armed > containers:  # each may have had a moment to come, though it brings nothing any more
+        world.fail(
+            "quiet", f"all is as wanted, and {armed} timers were armed since, of {containers} containers"
+        )
     left = list(astray(world))
     if left and not world.violations:
         world.fail("liveness", f"it did not last: {'; '.join(left[:4])}")
@@ -208,7 +213,7 @@ async def _quiet(world: World) -> None:
 
 def _done(world: World) -> dict[str, int]:
     calls = {f"api {verb}": count for verb, count in world.api.calls.items()}
-    return {**calls, **world.engine.calls, "decisions": world.decisions}
+    return {**calls, **world.engine.calls, "decisions": world.decisions - world.timers}
 
 
 def _digest(disk: SimDisk) -> str:

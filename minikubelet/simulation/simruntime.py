@@ -71,7 +71,13 @@ class LifeRuntime(SimulatedRuntime):
 
     async def run_pod_sandbox(self, config: SandboxConfig) -> str:
         """Make a sandbox."""
-        return await self._outlive(super().run_pod_sandbox(config))
+
+        async def run() -> str:
+            async with self._call("run_pod_sandbox", config.uid):
+                self._name_is_free(self._watched.has_sandbox(config))
+                return self._watched.add_sandbox(NODE, config)
+
+        return await self._outlive(run())
 
     async def stop_pod_sandbox(self, sandbox_id: str) -> None:
         """Kill what is in the sandbox."""
@@ -83,7 +89,14 @@ class LifeRuntime(SimulatedRuntime):
 
     async def create_container(self, sandbox_id: str, config: ContainerConfig) -> str:
         """Make a container."""
-        return await self._outlive(super().create_container(sandbox_id, config))
+
+        async def create() -> str:
+            async with self._call("create_container", f"{config.uid} {config.name} {config.attempt}"):
+                there = sandbox_id in self._watched.sandboxes
+                self._name_is_free(there and self._watched.holder(sandbox_id, config) is not None)
+                return self._watched.add_container(sandbox_id, config)
+
+        return await self._outlive(create())
 
     async def start_container(self, container_id: str) -> None:
         """Start a container."""
@@ -153,6 +166,11 @@ class LifeRuntime(SimulatedRuntime):
             return await call
         finally:
             self._watched.under_way -= 1
+
+    def _name_is_free(self, taken: bool) -> None:
+        """A driver replaces what is dead and in its way; what is left of a killed one is a single call."""
+        if taken and self.over:
+            raise RuntimeFault("Conflict", "the name is in use")
 
     def _stir(self) -> None:
         """Have all who wait look again."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from minikubelet.core.commands import AnyCommand, Decision
+from minikubelet.core.commands import AnyCommand, Decision, WakeAt
 from minikubelet.core.events import AnyEvent
 from minikubelet.ports.sourceport import SourceFact
 from minikubelet.simulation.simapi import SimApi
@@ -66,6 +66,7 @@ class World:
         self.coverage = Coverage()
         self.events = 0
         self.decisions = 0
+        self.timers = 0
         self.lives = 0
         self.agent: AgentLife | None = None
         self.clock = WorldClock(loop)
@@ -216,6 +217,7 @@ class World:
         """Count, and let the judges see."""
         self.events += 1
         self.decisions += len(decisions)
+        self.timers += sum(isinstance(each.command, WakeAt) for each in decisions)
         self.coverage.took(agent.reducer.slots, event)
         self.safety.took(agent, seq, event, decisions)
         self.probe_judge.took(seq, event)

@@ -2,15 +2,16 @@
 
 import pytest
 
+from minikubelet.core.behaviours import TODAY, Behaviour, Behaviours
 from minikubelet.core.events import ContainerStartFailed
 from minikubelet.model.ids import PodUid
 from minikubelet.model.observed import ContainerPhase
 from tests.core.core_world import SLOT, World, names, static_pod
 
 
-def failed_start(reason: str) -> World:
+def failed_start(reason: str, behaviours: Behaviours = TODAY) -> World:
     """The engine made the container and started it, and its answer was lost."""
-    world = World()
+    world = World(node={"behaviours": behaviours})
     world.offer(static_pod())
     world.step()
     world.queue.clear()
@@ -44,6 +45,24 @@ def test_a_container_that_does_not_run_holds_nothing_up_once_that_was_seen() -> 
 def test_what_the_engine_was_never_asked_for_needs_no_look(reason: str) -> None:
     world = failed_start(reason)
     assert "RemoveSandbox" in names(world.withdraw(static_pod()))
+
+
+@pytest.mark.parametrize(
+    ("behaviours", "reason", "taken_down"),
+    [
+        (TODAY, "ErrImagePull", False),
+        (TODAY[: Behaviour.UNSURE_UNTIL_SEEN - 1], "ErrImagePull", True),
+        (TODAY, "RunContainerError", False),
+    ],
+)
+def test_a_second_start_that_fails_is_no_look_at_the_first(
+    behaviours: Behaviours, reason: str, taken_down: bool
+) -> None:
+    world = failed_start("RunContainerError", behaviours)
+    world.runtime.fail("StartContainer", reason)
+    world.advance(2)
+    assert world.started() == ["web", "web"]
+    assert ("RemoveSandbox" in names(world.withdraw(static_pod()))) is taken_down
 
 
 def test_a_new_life_looks_at_everything_first() -> None:
