@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Makes a fresh Debian 12 machine fit for the tests that are marked `docker`, `kubectl`, `registry` and `dbus`.
+# Makes a fresh Debian 12 machine fit for the tests that are marked `docker`, `kubectl`, `registry`, `dbus` and `rootless`.
 #
 # usage: tools/test-engine.sh [packages|start|images|all]      (all is the default)
-#   packages  installs what is missing: a Docker engine, static busybox, iptables, kubectl, a registry, dbus-daemon
+#   packages  installs what is missing: a Docker engine, static busybox, iptables, kubectl, a registry, dbus-daemon,
+#             rootlesskit, and a user without rights for the engine of a test
 #   start     starts dockerd if no engine answers, and waits until it does
 #   images    builds busybox:1.36 and busybox:latest from Debian's busybox (nothing is pulled)
 #
@@ -12,6 +13,7 @@ set -euo pipefail
 
 engine_dir=${MINIKUBELET_ENGINE_DIR:-/var/lib/minikubelet-test-engine}
 images=(busybox:1.36 busybox:latest)
+rootless_user=minikubelet-rootless
 
 say() { echo "test-engine: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -40,12 +42,20 @@ packages() {
   have kubectl || missing+=(kubernetes-client)
   have docker-registry || missing+=(docker-registry)
   have dbus-daemon || missing+=(dbus-daemon)
-  [ ${#missing[@]} -eq 0 ] && return 0
-  need_root "installing ${missing[*]}"
-  have apt-get || die "this machine has no apt-get: install ${missing[*]} by hand and run me again"
-  say "installing ${missing[*]}"
+  have rootlesskit || missing+=(rootlesskit)
+  have newuidmap || missing+=(uidmap)
+  [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
+  getent passwd "$rootless_user" >/dev/null && return 0
+  need_root "making the user $rootless_user"
+  useradd --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$rootless_user"
+}
+
+install() {
+  need_root "installing $*"
+  have apt-get || die "this machine has no apt-get: install $* by hand and run me again"
+  say "installing $*"
   retry apt-get update
-  retry env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+  retry env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 }
 
 start() {

@@ -6,6 +6,7 @@ be there: CI sets it, so that a broken engine cannot pass as a heap of skipped t
 
 import functools
 import os
+import pwd
 import shutil
 from collections.abc import Callable, Mapping
 
@@ -36,11 +37,28 @@ def dbus_absent() -> str | None:
     return None
 
 
+ROOTLESS_USER = "minikubelet-rootless"
+
+
+@functools.cache
+def rootless_absent() -> str | None:
+    """Why tests marked `rootless` cannot run here, or None if they can."""
+    missing = [name for name in ("rootlesskit", "newuidmap", "dockerd") if shutil.which(name) is None]
+    if missing:
+        return f"no {', '.join(missing)} on PATH; tools/test-engine.sh packages installs them"
+    if os.geteuid() != 0:
+        return f"only root can start an engine as the user {ROOTLESS_USER}"
+    if ROOTLESS_USER not in {user.pw_name for user in pwd.getpwall()}:
+        return f"there is no user {ROOTLESS_USER}; tools/test-engine.sh packages makes it"
+    return None
+
+
 NEEDS: Mapping[str, Callable[[], str | None]] = {
     "docker": docker_absent,
     "kubectl": kubectl_absent,
     "registry": registry_absent,
     "dbus": dbus_absent,
+    "rootless": rootless_absent,
 }
 
 

@@ -22,6 +22,7 @@ import msgspec
 from aiodocker.exceptions import DockerError
 
 from minikubelet.ports.runtimeport import RuntimeFault
+from minikubelet.runtimes.docker.dockerfacts import EngineFacts
 
 T = TypeVar("T")
 
@@ -53,6 +54,13 @@ class Engine:
             self._docker = aiodocker.Docker(url=url, connector=self._connector)
         version = await self.ask("GET", "version")
         return str(version["Version"])
+
+    async def facts(self) -> EngineFacts:
+        """What the engine tells of itself; nothing where it refuses to."""
+        try:
+            return await self.read("info", EngineFacts)
+        except DockerError:
+            return EngineFacts()
 
     async def close(self) -> None:
         """Let go of every connection."""

@@ -1,12 +1,13 @@
-"""How far down the engine can set OOM scores, found out once and said once.
+"""The engine's process on this host: how far down it can set OOM scores, whose it is, what it sees.
 
 Lowering oom_score_adj below one's own takes CAP_SYS_RESOURCE, which engines in containers and rootless ones
-lack; runc then fails with an error that names something else. Looks at the engine's process where it is
-local, and learns from the first failure where it is not.
+lack; runc then fails with an error that names something else. The floor is found out once and said once: by
+a look at the engine's process where it is local, from the first failure where it is not.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from pathlib import Path
@@ -63,17 +64,41 @@ def same_mounts(engine_socket: Path | None) -> bool:
         return False
 
 
+def of_another_user(engine_socket: Path | None) -> int | None:
+    """The user whose process listens there, if that is not the agent's own; None where it cannot be told."""
+    peer = _peer(engine_socket) if engine_socket is not None else None
+    return None if peer is None or peer[1] == os.geteuid() else peer[1]
+
+
+def in_user_namespace(uid_map: Path = Path("/proc/self/uid_map")) -> bool:
+    """Whether a process's users are not its host's (user_namespaces(7))."""
+    try:
+        return _mapped(uid_map) != [0, 0, _WHOLE_RANGE]
+    except (OSError, ValueError):
+        return False
+
+
 def _process_behind(engine_socket: Path) -> Path | None:
     """The /proc directory of who listens there, None if it cannot be told."""
+    peer = _peer(engine_socket)
+    return Path("/proc") / str(peer[0]) if peer is not None and peer[0] > 0 else None
+
+
+def _peer(engine_socket: Path) -> tuple[int, int] | None:
+    """Process id (0 where it is of a namespace out of sight) and user of who listens there."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
             peer.settimeout(2)
             peer.connect(str(engine_socket))
             size = struct.calcsize("3i")
-            pid, _, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+            pid, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     except OSError:
         return None
-    return Path("/proc") / str(pid) if pid > 0 else None
+    return pid, uid
+
+
+def _mapped(uid_map: Path) -> list[int]:
+    return [int(number) for number in uid_map.read_text(encoding="ascii").split()]
 
 
 def floor_of(process: Path | None) -> int | None:
@@ -85,7 +110,7 @@ def floor_of(process: Path | None) -> int | None:
             line.split(":", 1) for line in (process / "status").read_text().splitlines() if ":" in line
         )
         capable = int(status["CapEff"], 16) >> _CAP_SYS_RESOURCE & 1
-        mapped = [int(number) for number in (process / "uid_map").read_text().split()]
+        mapped = _mapped(process / "uid_map")
         score = int((process / "oom_score_adj").read_text())
     except (OSError, ValueError, KeyError):
         return None

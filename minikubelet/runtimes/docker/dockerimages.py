@@ -58,22 +58,6 @@ class Images:
         images = [_info(image, "") for image in found]
         return [image for image in images if not {self._pause, PAUSE_IMAGE} & set(image.tags)]
 
-    async def directory(self) -> str:
-        """The directory of the engine in which images lie, empty where it does not tell."""
-        return str((await self._told()).get("DockerRootDir") or "")
-
-    async def lacks_apparmor(self) -> bool:
-        """Whether the engine lists its host's security options, and AppArmor is not among them."""
-        options = (await self._told()).get("SecurityOptions")
-        return options is not None and not any("name=apparmor" in str(one).split(",") for one in options)
-
-    async def _told(self) -> dict[str, Any]:
-        """What the engine tells of itself, nothing where it does not."""
-        try:
-            return await self._engine.ask("GET", "info") or {}
-        except DockerError:
-            return {}
-
     async def pull(self, name: str, auth: RegistryAuth | None) -> str:
         """Pull an image; its id."""
         if not _REFERENCE.fullmatch(name):

@@ -1,11 +1,12 @@
-"""Whether a directory is the same one for this process and for the engine.
+"""Whether a directory is the same one for this process and for the engine, and readable by both.
 
-Belongs here: the question to the engine. May not be here: what follows from the answer, or which directories
+Belongs here: the questions, and the sentences where the answer is no. May not be here: which directories
 matter. Nothing is started: an engine looks at the source of a bind mount when a container is created.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 from http import HTTPStatus
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any, Final
 
 from aiodocker.exceptions import DockerError
 
+from minikubelet.ports.runtimeport import RuntimeFault
 from minikubelet.runtimes.docker.dockerengine import Engine
+from minikubelet.runtimes.docker.dockerhost import of_another_user
 from minikubelet.runtimes.docker.dockerimages import Images
 
 _NO_SOURCE: Final = "bind source path does not exist"
@@ -36,6 +39,28 @@ async def sees(engine: Engine, images: Images, directory: Path, node: str) -> bo
     finally:
         mark.unlink(missing_ok=True)
     return True
+
+
+def not_shared(path: Path) -> RuntimeFault:
+    """What to say where the engine's directory of that path is another one."""
+    return RuntimeFault(
+        "StateNotShared",
+        f"the directory {path} of this agent is not the engine's {path}, so that volumes and files"
+        " made there would be missing in containers; start the agent on the engine's host, or, in a"
+        f" container, mount the host's directory at the same path (-v {path}:{path}:rshared)",
+    )
+
+
+def check_user(engine: Engine) -> None:
+    """Raise RuntimeFault where a rootless engine is another user's: it may not read what the agent writes."""
+    user = of_another_user(engine.socket)
+    if user is not None:
+        raise RuntimeFault(
+            "EngineOfAnotherUser",
+            f"the engine at {engine.host} is rootless and belongs to user {user}, while this agent is user"
+            f" {os.geteuid()}: neither may read the files of the other; start the agent in a container on"
+            f" that engine, or as user {user}",
+        )
 
 
 async def _create(engine: Engine, name: str, body: dict[str, Any]) -> None:

@@ -30,7 +30,8 @@ from minikubelet.ports.runtimeport import (
 from minikubelet.runtimes.docker import dockerexec, dockerpaths, dockerspec
 from minikubelet.runtimes.docker import dockernames as names
 from minikubelet.runtimes.docker.dockerengine import Engine, is_gone, refused
-from minikubelet.runtimes.docker.dockerhost import OomFloor, same_mounts
+from minikubelet.runtimes.docker.dockerfacts import EngineFacts, shortcomings
+from minikubelet.runtimes.docker.dockerhost import OomFloor, in_user_namespace, same_mounts
 from minikubelet.runtimes.docker.dockerimages import Images
 from minikubelet.runtimes.docker.dockerlifecycle import Lifecycle
 from minikubelet.runtimes.docker.dockerlogs import LogKeeper
@@ -66,6 +67,7 @@ class DockerRuntime:
         self._lifecycle = Lifecycle(self._engine, self._observer)
         self._images = Images(self._engine, pause_image)
         self._floor = OomFloor()
+        self._facts: EngineFacts | None = None
         self._info = RuntimeInfo("docker", "")
 
     @property
@@ -77,14 +79,21 @@ class DockerRuntime:
         """Reach the engine and see what it can; RuntimeFault(unreachable) when it does not answer."""
         try:
             version = await self._engine.open()
-            root = await self._images.directory()
+            facts = await self._engine.facts()
             same = await asyncio.to_thread(same_mounts, self._engine.socket)
-            lacks = await self._images.lacks_apparmor()
-            self._info = RuntimeInfo(
-                "docker", version, images_at=root, same_mounts=same, lacks_apparmor=lacks
-            )
         except DockerError as error:
             raise refused("EngineUnreachable", error) from None
+        self._info = RuntimeInfo(
+            "docker",
+            version,
+            images_at=facts.images_at,
+            same_mounts=same,
+            lacks_apparmor=facts.lacks_apparmor,
+        )
+        if self._facts is None:
+            for sentence in shortcomings(facts, outside=not in_user_namespace()):
+                _log.warning(sentence)
+        self._facts = facts
         await asyncio.to_thread(self._floor.look, self._engine.socket)
         self._logs.start()
 
@@ -93,19 +102,15 @@ class DockerRuntime:
 
         Raises RuntimeFault where it is not, and where a connected engine does not answer any more.
         """
+        if self._facts is not None and self._facts.rootless:
+            await asyncio.to_thread(dockerpaths.check_user, self._engine)
         try:
             same = await dockerpaths.sees(self._engine, self._images, self._state_dir, self._node)
         except (DockerError, OSError) as error:
             _log.warning("whether the engine has the same state directory is unknown", error=str(error))
             return
         if not same:
-            path = self._state_dir
-            raise RuntimeFault(
-                "StateNotShared",
-                f"the directory {path} of this agent is not the engine's {path}, so that volumes and files"
-                " made there would be missing in containers; start the agent on the engine's host, or, in a"
-                f" container, mount the host's directory at the same path (-v {path}:{path}:rshared)",
-            )
+            raise dockerpaths.not_shared(self._state_dir)
 
     async def aclose(self) -> None:
         """Let go of connections and log files; containers go on."""
