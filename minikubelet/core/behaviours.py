@@ -49,6 +49,9 @@ class Behaviour(IntEnum):
     UNSURE_UNTIL_SEEN = 11
     """A container whose start may have had its effect stays in doubt until somebody has looked: another start
     that failed before it reached the engine ended the doubt, and the next pod could start beside it."""
+    UNCLAIMED_WHILE_ENDING = 12
+    """A pod that no source holds any more goes for good, also when it was just coming to its own end as the
+    sources were seen: what it had left on the node stayed until something else happened to it."""
 
 
 Behaviours = tuple[Behaviour, ...]

@@ -72,7 +72,7 @@ def _unclaimed(slot: Slot, gen: Generation, node: NodeFacts, now: Moment) -> Gen
     a pod found on the runtime may come from it too: both are left alone. A pod found where a source wants
     another one is in its way, whoever may have wanted it.
     """
-    if gen.offered or gen.stage not in (Stage.ACTIVE, Stage.FINISHED):
+    if gen.offered or gen.stage is Stage.CLEANED or _goes_anyway(gen, node):
         return gen
     broken = node.rejected > 0
     if gen.source is None and any(other.offered for other in slot.generations):
@@ -83,6 +83,12 @@ def _unclaimed(slot: Slot, gen: Generation, node: NodeFacts, now: Moment) -> Gen
         gone = _synced(gen, node) and not (broken and gen.source is Source.FILE)
         reason = Reason.POD_REMOVED
     return lifecycle.ending(gen, reason, now=now, remove=True) if gone else gen
+
+
+def _goes_anyway(gen: Generation, node: NodeFacts) -> bool:
+    """Whether its end is under way and will leave nothing of it."""
+    stays = Behaviour.UNCLAIMED_WHILE_ENDING in node.behaviours and gen.ending and not gen.ending.remove
+    return gen.stage is Stage.ENDING and not stays
 
 
 def _gone(gen: Generation, node: NodeFacts) -> bool:

@@ -81,6 +81,8 @@ class WatchedEngine(SimulatedEngine):
     real: WorldClock = field(kw_only=True)
     """the judges' clock, which nobody sets"""
     dropping: bool = False
+    orphans: set[str] = field(default_factory=set)
+    """sandboxes that a life of the agent had asked for which was over when they came"""
     under_way: int = 0
     """calls that change something, whoever made them and lives still"""
 
@@ -104,6 +106,12 @@ class WatchedEngine(SimulatedEngine):
             each.node == NODE and (each.config.uid, each.config.attempt) == key
             for each in self.sandboxes.values()
         )
+
+    def add_orphan(self, config: SandboxConfig) -> str:
+        """Make a sandbox that the agent's last life had asked for: nobody who lives can know of it yet."""
+        made = SimulatedEngine.add_sandbox(self, NODE, config)
+        self.orphans.add(made)
+        return made
 
     def add_sandbox(self, node: str, config: SandboxConfig) -> str:
         """Make a sandbox."""

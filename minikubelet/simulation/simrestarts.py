@@ -120,7 +120,8 @@ class Restarts:
                 f" not {wait // SECOND} s"
             )  # fmt: skip
         hooked = any(each.hook_failed_at for each in history)
-        if waited > longest + LATE and self.exact and last.ended_at > self.disturbed_until and not hooked:
+        remembers = self.exact and self.amnesia_at == NEVER
+        if waited > longest + LATE and remembers and last.ended_at > self.disturbed_until and not hooked:
             self._fail(
                 "back-off", f"{instance.id} is started only {waited / SECOND:.1f} s after {last.id} ended,"
                 f" not after {longest // SECOND} s"

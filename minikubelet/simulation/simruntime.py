@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import Coroutine, Generator, Sequence
+from functools import partial
 from random import Random
 from typing import Any, Final, TypeVar
 
@@ -75,7 +76,8 @@ class LifeRuntime(SimulatedRuntime):
         async def run() -> str:
             async with self._call("run_pod_sandbox", config.uid):
                 self._name_is_free(self._watched.has_sandbox(config))
-                return self._watched.add_sandbox(NODE, config)
+                add = self._watched.add_orphan if self.over else partial(self._watched.add_sandbox, NODE)
+                return add(config)
 
         return await self._outlive(run())
 

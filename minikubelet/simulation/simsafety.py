@@ -174,7 +174,8 @@ class Safety(Judge):
         """Never two live sandboxes of one pod."""
         for other in self._engine.sandboxes.values():
             same = other.node == NODE and other.config.uid == config.uid
-            if same and other.shown.ready and other.config.attempt != config.attempt:
+            unseen = other.shown.id in self._engine.orphans
+            if same and other.shown.ready and other.config.attempt != config.attempt and not unseen:
                 self._fail(
                     "one-sandbox",
                     f"sandbox {config.attempt} of {config.namespace}/{config.name} is made while"

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from minikubelet.core.behaviours import TODAY, Behaviour, Behaviours
 from minikubelet.core.commands import CreateMirror, PublishStatus, Reason, StartSandbox, StopContainer
-from minikubelet.core.events import AgentStarted
-from minikubelet.model.ids import Source
+from minikubelet.core.events import AgentStarted, RuntimeListed
+from minikubelet.model.ids import PodUid, Source
 from minikubelet.model.observed import ContainerPhase
 from minikubelet.wire.records import CORE_VERSION, UnknownRecord, decode_event, encode_event
 from tests.core.core_world import SECOND, World, sidecar, static_pod
@@ -218,3 +218,26 @@ def test_a_pod_waits_for_a_container_that_was_made_and_may_come_up_yet() -> None
     assert world.runs("b") == ["web"]
     before = edited_while_down(TODAY[: Behaviour.CREATED_HOLDS_BACK - 1])
     assert [command.uid for command in before.all(StartSandbox)] == ["a", "b"]
+
+
+def left_of_a_pod_that_went_while_it_ended(behaviours: Behaviours) -> list[str]:
+    """The agent is killed as a pod comes to its end, and the pod's object goes before the next life."""
+    steady = Behaviour.UNCLAIMED_WHILE_ENDING in behaviours
+    world = World(Source.API, api=True, check=steady, node={"behaviours": behaviours})
+    world.offer(static_pod(restart_policy="Never"), Source.API)
+    world.run_until_idle()
+    world.exit(code=0)
+    world.offers.clear()
+    world.runtime.break_sandbox(PodUid("a"), world.now, sandbox_id="")
+    world.start_agent(observe=False)
+    world.sync_sources()
+    world.observe_all()
+    world.feed(RuntimeListed(pods=1))
+    world.run_until_idle()
+    return [*world.reducer.slots, *world.runtime.pods]
+
+
+def test_nothing_is_left_of_a_pod_that_nobody_holds_when_its_own_end_comes() -> None:
+    assert left_of_a_pod_that_went_while_it_ended(TODAY) == []
+    before = TODAY[: Behaviour.UNCLAIMED_WHILE_ENDING - 1]
+    assert left_of_a_pod_that_went_while_it_ended(before) == ["kube-system/web-node", "a"]
