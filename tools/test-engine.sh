@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Makes a fresh Debian 12 machine fit for the tests that are marked `docker`, `kubectl`, `registry`, `dbus` and `rootless`.
+# Makes a fresh Debian 12 machine fit for the tests that are marked `docker`, `kubectl`, `registry`, `dbus`, `rootless` and
+# `browser`.
 #
 # usage: tools/test-engine.sh [packages|start|images|all]      (all is the default)
 #   packages  installs what is missing: a Docker engine, static busybox, iptables, kubectl, a registry, dbus-daemon,
-#             rootlesskit, and a user without rights for the engine of a test
+#             Chromium, rootlesskit, and a user without rights for the engine of a test
 #   start     starts dockerd if no engine answers, and waits until it does
 #   images    builds busybox:1.36 and busybox:latest from Debian's busybox (nothing is pulled)
 #
@@ -42,6 +43,7 @@ packages() {
   have kubectl || missing+=(kubernetes-client)
   have docker-registry || missing+=(docker-registry)
   have dbus-daemon || missing+=(dbus-daemon)
+  have chromium || have chromium-browser || have google-chrome || missing+=(chromium)
   have rootlesskit || missing+=(rootlesskit)
   have newuidmap || missing+=(uidmap)
   [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"

@@ -53,12 +53,23 @@ def rootless_absent() -> str | None:
     return None
 
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def browser_absent() -> str | None:
+    """Why tests marked `browser` cannot run here, or None if they can."""
+    if CHROMIUM is None:
+        return "no chromium on PATH; tools/test-engine.sh packages installs one"
+    return None
+
+
 NEEDS: Mapping[str, Callable[[], str | None]] = {
     "docker": docker_absent,
     "kubectl": kubectl_absent,
     "registry": registry_absent,
     "dbus": dbus_absent,
     "rootless": rootless_absent,
+    "browser": browser_absent,
 }
 
 

@@ -10,11 +10,11 @@ from minikubelet.replay.replayhistory import open_journal
 from minikubelet.replay.timelinebars import Bars
 from minikubelet.replay.timelinepage import write_page
 from minikubelet.replay.timelinerows import Filter, Row, rows
-from tests.replay.browser_world import CHROMIUM, Page, open_page
+from tests.replay.browser_world import Page, open_page
 from tests.replay.replay_world import shop
 from tests.running import eventually, run
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
+pytestmark = pytest.mark.browser
 RECORD = "document.getElementById('record')?.textContent ?? ''"
 PANEL = "document.getElementById('panel').dataset.seq"
 HITS = "document.getElementById('hits').textContent"
