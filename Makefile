@@ -41,12 +41,14 @@ bench: .venv/ready
 image: .venv/ready
 	BASE=$(BASE) tools/image.sh
 
-# A stub API server and three agents in containers on one Docker engine; cluster-down takes everything away.
+# A stub API server and three agents in containers on one Docker engine; cluster-down takes everything away,
+# the image and its base too. tools/cluster.sh down keeps these, for a faster start.
 cluster: image
 	tools/cluster.sh up
 
 cluster-down:
 	tools/cluster.sh down
+	BASE=$(BASE) tools/image.sh --remove
 
 # An environment that works is kept and only brought up to date: making it anew over the old one with
 # another Python would mix the two.

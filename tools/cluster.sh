@@ -3,7 +3,7 @@
 #
 # usage: tools/cluster.sh up|down|status
 #   up      starts what is missing and replaces the agents by ones of the image as it is now; pods go on
-#   down    takes away agents, API server, their pods, network, volume and directory; images stay
+#   down    takes away agents, API server, their pods, network, volume and directory; images stay (tools/image.sh --remove)
 #   status  nodes and pods, by kubectl
 #
 # Every agent is given the engine's socket and a directory of its own, and touches only containers that carry
@@ -107,7 +107,7 @@ down() {
       -c "rmdir '/parent/$(basename "$(dirname "$dir")")' 2>/dev/null; true"
   fi
   rm -rf "build/$cluster"
-  say "gone: containers, network, volume and $dir; images stay"
+  say "gone: containers, network, volume and $dir"
 }
 
 remove() {

@@ -1,18 +1,37 @@
 #!/usr/bin/env bash
 # Builds the agent's image.
 #
-# usage: tools/image.sh [IMAGE]     default minikubelet:local; BASE=NAME takes that base and makes none
+# usage: tools/image.sh [IMAGE]            default minikubelet:local; BASE=NAME takes that base and makes none
+#        tools/image.sh --remove [IMAGE]   takes away image, base, stages of builds and build/, but what is in use
 #
 # Wheels come by pip as it is configured on this machine, for the Python that the base has; the build itself
 # needs no network. Works with the classic builder of Docker 20.10 and with later ones.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+remove=
+[ "${1:-}" != --remove ] || { remove=yes; shift; }
 image=${1:-minikubelet:local}
 base=${BASE:-minikubelet-base:local}
 context=build/image
 pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check "$@"; }
-die() { echo "image: $*" >&2; exit 1; }
+say() { echo "image: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+# The third is what the Docker driver holds sandboxes with; it makes another when it needs one.
+remove_all() {
+  local name
+  for name in "$image" "$base" minikubelet/pause:1; do
+    [ "$name" != "${BASE:-}" ] || continue # somebody else's
+    docker image inspect "$name" >/dev/null 2>&1 || continue
+    docker image rm "$name" >/dev/null 2>&1 || say "$name is in use, and stays"
+  done
+  docker image prune --force --filter label=org.opencontainers.image.title=minikubelet >/dev/null
+  rm -rf build/image build/wheels build/lock
+  [ ! -d build ] || rmdir --ignore-fail-on-non-empty build
+}
+
+[ -z "$remove" ] || { remove_all; exit; }
 
 [ -x .venv/bin/python ] || die "no .venv here; run: make .venv/ready"
 [ -n "${BASE:-}" ] || tools/base-image.sh "$base"
@@ -47,4 +66,4 @@ docker build --quiet --force-rm --file "$context/Containerfile" --tag "$image" \
   --build-arg VERSION="$(.venv/bin/python -c 'import minikubelet; print(minikubelet.__version__)')" \
   --build-arg REVISION="$(git rev-parse HEAD 2>/dev/null || echo unknown)" "$context" >/dev/null
 size() { docker image inspect --format '{{.Size}}' "$1"; }
-echo "image: made $image: $(($(size "$image") / 1000000)) MB, $((($(size "$image") - $(size "$base")) / 1000000)) MB over $base" >&2
+say "made $image: $(($(size "$image") / 1000000)) MB, $((($(size "$image") - $(size "$base")) / 1000000)) MB over $base"
