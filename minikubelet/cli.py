@@ -167,6 +167,12 @@ def _apiserver(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="store_true",
         help="sign the certificates that nodes ask for without a person's `kubectl certificate approve`",
     )
+    stub.add_argument(
+        "--node-monitor-grace-period",
+        metavar="DURATION",
+        default="40s",
+        help="how long a node may be silent until it shows as NotReady; default: %(default)s",
+    )
     _logging_format(stub, "text")
     _from_environment(stub)
 

@@ -9,7 +9,8 @@
 # Every agent is given the engine's socket and a directory of its own, and touches only containers that carry
 # its node's name. MINIKUBELET_CLUSTER names the cluster (default mk), MINIKUBELET_IMAGE the image,
 # MINIKUBELET_CLUSTER_NET the first three numbers of its network, MINIKUBELET_CLUSTER_DIR its directory on the
-# engine's host, MINIKUBELET_CLUSTER_MANIFESTS the folder of static pods.
+# engine's host, MINIKUBELET_CLUSTER_MANIFESTS the folder of static pods, MINIKUBELET_CLUSTER_GRACE how long a node
+# may be silent until it is NotReady (40s).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -18,6 +19,7 @@ image=${MINIKUBELET_IMAGE:-minikubelet:local}
 net=${MINIKUBELET_CLUSTER_NET:-10.213.0}
 dir=${MINIKUBELET_CLUSTER_DIR:-/var/lib/minikubelet-cluster}/$cluster
 manifests=$(realpath "${MINIKUBELET_CLUSTER_MANIFESTS:-deploy/cluster/manifests}")
+grace=${MINIKUBELET_CLUSTER_GRACE:-40s}
 socket=${DOCKER_HOST:-unix:///var/run/docker.sock}
 kubeconfig=build/$cluster/kubeconfig
 nodes=("$cluster-a" "$cluster-b" "$cluster-c")
@@ -37,7 +39,7 @@ run() {
 api_server() {
   docker container inspect "$cluster-apiserver" >/dev/null 2>&1 && return 0
   run --name "$cluster-apiserver" --no-healthcheck --ip "$net.2" --volume "$cluster-kube:/kube" \
-    --env MINIKUBELET_ROOT_DIR=/kube/state "$image" \
+    --env MINIKUBELET_ROOT_DIR=/kube/state --env MINIKUBELET_NODE_MONITOR_GRACE_PERIOD="$grace" "$image" \
     apiserver --bind-address "$net.2" --secure-port 6443 --write-kubeconfig /kube/kubeconfig
 }
 

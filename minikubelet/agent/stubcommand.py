@@ -18,6 +18,7 @@ from minikubelet.stubapi.stubalone import serve_alone
 from minikubelet.stubapi.stubcallers import read_token_file
 from minikubelet.stubapi.stubsecurity import SecuritySetup
 from minikubelet.stubapi.stubserver import StubServer
+from minikubelet.wire.durations import parse_duration
 
 _log = structlog.get_logger()
 
@@ -38,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.flush()
 
     try:
+        grace = _grace(options.node_monitor_grace_period)
         static = read_token_file(options.token_auth_file)
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         asyncio.run(
@@ -46,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
                 options.bind_address,
                 options.secure_port,
                 kubeconfig,
+                node_grace=grace,
                 security=SecuritySetup(static, options.approve_nodes),
                 on_started=told,
             )
@@ -54,3 +57,10 @@ def run(options: argparse.Namespace) -> int:
         sys.stderr.write(f"minikubelet: the API server cannot start: {error}\n")
         return 2
     return 0
+
+
+def _grace(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise ValueError(f"--node-monitor-grace-period {text}: {error}") from None

@@ -9,6 +9,7 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
+from minikubelet.stubapi.stubnodes import GRACE_SECONDS
 from minikubelet.stubapi.stubsecurity import NO_SECRETS, SecuritySetup
 from minikubelet.stubapi.stubserver import StubServer
 
@@ -29,6 +30,7 @@ async def serve_alone(
     port: int,
     kubeconfig_path: Path,
     *,
+    node_grace: float = GRACE_SECONDS,
     security: SecuritySetup = NO_SECRETS,
     on_started: Callable[[StubServer], None] = _nothing,
 ) -> None:
@@ -41,7 +43,7 @@ async def serve_alone(
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, stopping.set)
-    server = StubServer(state_dir, host=host, port=port, security=security)
+    server = StubServer(state_dir, host=host, port=port, node_grace=node_grace, security=security)
     try:
         await server.start()
         server.write_kubeconfig(kubeconfig_path)

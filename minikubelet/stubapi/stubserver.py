@@ -23,7 +23,7 @@ from minikubelet.stubapi.stubhandlers import Handlers, LogHandler
 from minikubelet.stubapi.stubkubeconfig import write_kubeconfig
 from minikubelet.stubapi.stubmetrics import Metrics
 from minikubelet.stubapi.stubnodelinks import JoinedNodes, NodeLinks
-from minikubelet.stubapi.stubnodes import SilentNodes
+from minikubelet.stubapi.stubnodes import GRACE_SECONDS, SilentNodes
 from minikubelet.stubapi.stubpersistence import StateLog
 from minikubelet.stubapi.stubpodcells import parse_time
 from minikubelet.stubapi.stubproxy import PodProxy
@@ -63,7 +63,8 @@ class StubServer:
 
     It runs no scheduler, and of controllers garbage collection, DaemonSets and the one of silent nodes.
     With `default_node`, a pod that is created without a node is bound to that one at once. `port` 0 takes
-    the last one again or any free one; `log_handler` answers `pods/log` where no node is to be asked.
+    the last one again or any free one; a node may be silent for `node_grace` seconds; `log_handler` answers
+    `pods/log` where no node is to be asked.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class StubServer:
         clock: Callable[[], datetime] = utc_now,
         history: int = HISTORY,
         bookmark_seconds: float = _BOOKMARK_SECONDS,
+        node_grace: float = GRACE_SECONDS,
         security: SecuritySetup = NO_SECRETS,
     ) -> None:
         self._state_dir = state_dir
@@ -87,6 +89,7 @@ class StubServer:
         self._clock = clock
         self._history = history
         self._bookmark_seconds = bookmark_seconds
+        self._node_grace = node_grace
         self._setup = security
         self._stack: AsyncExitStack | None = None
         self._token = ""
@@ -158,7 +161,8 @@ class StubServer:
         _keep_running(stack, self._sweep(store, writes), "stub-event-sweeper")
         _keep_running(stack, Garbage(store, writes).run(), "stub-garbage")
         _keep_running(stack, DaemonSets(store, writes, self._clock).run(), "stub-daemonsets")
-        _keep_running(stack, SilentNodes(store, writes, self._clock).run(), "stub-silent-nodes")
+        silent = SilentNodes(store, writes, self._clock, self._node_grace)
+        _keep_running(stack, silent.run(), "stub-silent-nodes")
         return writes
 
     async def _listen(

@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from minikubelet.agent.agentlogging import configure_logging
-from minikubelet.cli import parser
+from minikubelet.cli import main, parser
 from minikubelet.model.settings import LogFormat, LoggingSettings
 
 
@@ -39,6 +39,14 @@ def test_nonsense_in_the_environment_is_wrong_usage(
         parser().parse_args(["run"])
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_server_is_told_durations_with_their_unit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--root-dir", str(tmp_path), "--node-monitor-grace-period", "15"]
+    assert main(["apiserver", *flags]) == 2
+    assert "--node-monitor-grace-period 15: a duration is a number with a unit" in capsys.readouterr().err
 
 
 def test_json_goes_to_standard_output_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
