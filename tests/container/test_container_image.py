@@ -1,12 +1,15 @@
-"""tools/image.sh --remove, on an engine that only writes down what it is told."""
+"""The image made again is the same; its removal, on an engine that only writes down what it is told."""
 
+import json
+import secrets
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.container.container_world import ROOT
+from tests.container.container_world import ROOT, command, docker
+from tests.engine import docker_probe
 
 ENGINE = """\
 #!/bin/sh
@@ -18,8 +21,25 @@ esac
 """
 
 
+@pytest.mark.docker
+@pytest.mark.timeout(400)
+def test_the_same_wheels_give_the_same_layers(image: str) -> None:
+    """Nothing is taken from the builder's cache; no other build of this tree changes the wheels meanwhile."""
+    name = f"minikubelet-again:{secrets.token_hex(4)}"
+    build = ["docker", "-H", docker_probe.docker_host(), "build", "--no-cache", "--force-rm", "--quiet"]
+    try:
+        command(
+            "flock", "build/lock", *build, "--build-arg", "BASE=minikubelet-base:local", "--tag", name,
+            "--file", "build/image/Containerfile", "build/image",
+        )  # fmt: skip
+        first, second = json.loads(docker("image", "inspect", image, name))
+        assert first["RootFS"] == second["RootFS"]
+    finally:
+        docker("image", "rm", name, code=None)
+
+
 @pytest.mark.parametrize(
-    ("image", "base", "removed", "said"),
+    ("name", "base", "removed", "said"),
     [
         ("minikubelet:local", "", ["minikubelet:local", "minikubelet-base:local"], ""),
         (
@@ -31,7 +51,7 @@ esac
     ],
 )
 def test_what_was_made_is_removed(
-    tmp_path: Path, image: str, base: str, removed: list[str], said: str
+    tmp_path: Path, name: str, base: str, removed: list[str], said: str
 ) -> None:
     """A base that was only named is somebody else's; of the directory of builds, what is not ours stays."""
     (tmp_path / "tools").mkdir()
@@ -42,7 +62,7 @@ def test_what_was_made_is_removed(
     engine.write_text(ENGINE, encoding="utf-8")
     engine.chmod(0o755)
     done = subprocess.run(
-        [tmp_path / "tools/image.sh", "--remove", image], capture_output=True, text=True, timeout=60,
+        [tmp_path / "tools/image.sh", "--remove", name], capture_output=True, text=True, timeout=60,
         check=True, env={"PATH": f"{engine.parent}:/usr/bin:/bin", "BASE": base},
     )  # fmt: skip
     assert done.stderr == said
