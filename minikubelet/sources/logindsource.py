@@ -22,6 +22,19 @@ _MANAGER: Final = "org.freedesktop.login1.Manager"
 _RULE: Final = f"type='signal',interface='{_MANAGER}',member='PrepareForShutdown',path='{_LOGIN[1]}'"
 
 
+_NOT_WAITED: Final = "a shutdown of this machine will not wait for pods: systemd-logind "
+_NO_BUS: Final = (
+    f"{_NOT_WAITED}cannot be asked on the system bus; in a container, mount /run/dbus/system_bus_socket"
+)
+_NO_LOCK: Final = (
+    f"{_NOT_WAITED}gives no lock; that takes root or a rule of polkit, and a machine that is not going down"
+)
+
+
+class _NoLockError(Exception):
+    """Logind answers, and refuses."""
+
+
 class Machine(Protocol):
     """Whoever is told; `going_down` returns once the machine need not wait any longer."""
 
@@ -53,20 +66,18 @@ class LogindSource:
             while True:
                 try:
                     await self._follow()
+                except _NoLockError as error:
+                    self._complain(_NO_LOCK, str(error))
                 except (OSError, EOFError, AuthError, DBusError, InvalidAddressError) as error:
-                    self._complain(f"{type(error).__name__}: {error}")
+                    self._complain(_NO_BUS, f"{type(error).__name__}: {error}")
                 await asyncio.sleep(self._retry)
         finally:
             if self._ending is not None:
                 self._ending.cancel()
 
-    def _complain(self, error: str) -> None:
+    def _complain(self, sentence: str, error: str) -> None:
         if error != self._said:
-            log.warning(
-                "a shutdown of this machine will not wait for pods: systemd-logind cannot be asked on the "
-                "system bus; in a container, mount /run/dbus/system_bus_socket",
-                error=error,
-            )
+            log.warning(sentence, error=error)
         self._said = error
 
     async def _follow(self) -> None:
@@ -139,8 +150,13 @@ def _hear(message: Any, told: asyncio.Queue[bool | None]) -> None:
 
 async def _inhibit(bus: Any) -> int:
     """The file descriptor that keeps the machine up while it is open."""
+    from dbus_fast.errors import DBusError  # noqa: PLC0415 - see module
+
     body = ["shutdown", "minikubelet", "Pods are ended in order", "delay"]
-    reply = await _call(bus, "Inhibit", "ssss", body)
+    try:
+        reply = await _call(bus, "Inhibit", "ssss", body)
+    except DBusError as error:
+        raise _NoLockError(f"{error.type}: {error}") from None
     return int(reply.unix_fds[reply.body[0]])
 
 

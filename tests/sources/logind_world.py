@@ -41,9 +41,14 @@ class Logind:
         self._given: list[int] = []
         self._kept: list[int] = []
         self.locks: list[tuple[str, str, str]] = []
+        self.refuses = False
+        self.asked = 0
 
     def answer(self, message: Message) -> Message | None:
         """Answer Inhibit with one end of a pipe, which is open as long as the lock is held."""
+        self.asked += message.member == "Inhibit"
+        if message.member == "Inhibit" and self.refuses:
+            return Message.new_error(message, "org.freedesktop.DBus.Error.AccessDenied", "Permission denied")
         if message.member == "Inhibit":
             what, who, _, mode = message.body
             kept, given = os.pipe()

@@ -48,6 +48,7 @@ def test_the_lock_is_held_until_the_pods_have_ended(state_dir: Path, monkeypatch
             assert stand_in.locks == [("shutdown", "minikubelet", "delay")]
             await stand_in.prepare(going=True)
             await eventually(lambda: machine.told == ["down"], "the machine to be told")
+            await stand_in.prepare(going=True)  # said twice, it is one shutdown
             assert stand_in.held() == 1
             machine.over.set()
             await waits(stand_in, 0)
@@ -84,6 +85,34 @@ def test_a_shutdown_that_is_cancelled_is_told_and_waited_for_again(
             following.cancel()
             await asyncio.wait((following,))
             await waits(stand_in, 0)
+
+    try:
+        run(story())
+    finally:
+        end_bus(bus)
+
+
+def test_a_lock_that_is_refused_is_said_once_and_asked_for_again(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus, address = start_bus(state_dir)
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+
+    async def story() -> None:
+        machine = Machine()
+        async with logind(address) as stand_in:
+            stand_in.refuses = True
+            with structlog.testing.capture_logs() as said:
+                following = asyncio.create_task(LogindSource(machine, retry=0.01).run())
+                await eventually(lambda: stand_in.asked > 2, "the lock to be asked for again")
+                stand_in.refuses = False
+                await waits(stand_in, 1)
+                await eventually(lambda: len(said) > 1, "a word about it")
+            following.cancel()
+            await asyncio.wait((following,))
+        assert [line["log_level"] for line in said] == ["warning", "info"]
+        assert "gives no lock" in said[0]["event"]
+        assert said[0]["error"] == "org.freedesktop.DBus.Error.AccessDenied: Permission denied"
 
     try:
         run(story())
