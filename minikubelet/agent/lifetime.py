@@ -25,7 +25,7 @@ from minikubelet.agent.livetable import LiveTable
 from minikubelet.agent.nodename import claim_node
 from minikubelet.agent.reports import Reports
 from minikubelet.agent.runtimechoice import Choice, choose_runtime
-from minikubelet.model.settings import LogFormat
+from minikubelet.model.settings import LogFormat, LoggingSettings
 from minikubelet.ports.runtimeport import RuntimeFault
 from minikubelet.shell.podpaths import PodPaths
 from minikubelet.shell.systemclock import SystemClock
@@ -46,13 +46,25 @@ _log = structlog.get_logger()
 
 def run(options: argparse.Namespace) -> int:
     """`minikubelet run`: 0 after a signal, 1 when the agent failed, 2 when it could not start as told."""
+    json_lines = options.logging_format == LogFormat.JSON.value  # the file may say so too, once it is read
+    if json_lines:
+        configure_logging(LoggingSettings(format=LogFormat.JSON.value))
     try:
         plan = make_plan(options)
         configure_logging(plan.logging)
-        return asyncio.run(_live(plan, json_lines=plan.logging.format == LogFormat.JSON))
+        json_lines = plan.logging.format == LogFormat.JSON
+        return asyncio.run(_live(plan, json_lines=json_lines))
     except StartFault as fault:
-        sys.stderr.write(f"minikubelet: {fault}\n")
+        if json_lines:
+            _log.error(str(fault))
+        else:
+            sys.stderr.write(f"minikubelet: {fault}\n")
         return 2
+    except Exception:
+        if not json_lines:
+            raise
+        _log.critical("the agent failed", exc_info=True)
+        return 1
 
 
 async def _live(plan: AgentPlan, *, json_lines: bool) -> int:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import structlog
 
+from minikubelet.agent import lifetime
 from minikubelet.agent.agentlogging import configure_logging
+from minikubelet.agent.agentplan import StartFault
 from minikubelet.cli import main, parser
 from minikubelet.model.settings import LogFormat, LoggingSettings
 
@@ -47,6 +49,32 @@ def test_a_server_is_told_durations_with_their_unit(
     flags = ["--root-dir", str(tmp_path), "--node-monitor-grace-period", "15"]
     assert main(["apiserver", *flags]) == 2
     assert "--node-monitor-grace-period 15: a duration is a number with a unit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [(StartFault("not there"), 2, ("error", "not there")), (KeyError(), 1, ("critical", "the agent failed"))],
+)
+def test_how_an_agent_ends_is_a_json_line_too(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fault: Exception,
+    code: int,
+    said: tuple[str, str],
+) -> None:
+    def fails(_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(lifetime, "make_plan", fails)
+    monkeypatch.setattr(lifetime, "_log", structlog.get_logger())  # whose stream ends with the test
+    assert main(["run", "--logging-format", "json"]) == code
+    out, err = capsys.readouterr()
+    last = json.loads(out)
+    assert ((last["level"], last["msg"]), err) == (said, "")
+    assert ("Traceback" in last.get("exception", "")) is (code == 1)
+    if code == 1:
+        with pytest.raises(KeyError):
+            main(["run", "--logging-format", "text"])
 
 
 def test_json_goes_to_standard_output_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:

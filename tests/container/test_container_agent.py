@@ -64,7 +64,9 @@ def test_a_wrong_mount_is_found_at_the_start(
     docker("start", agent.node)
     code, log = agent.ended()
     assert code == 2, log
-    assert sentence in log
+    last = json.loads(log.splitlines()[-1])
+    assert last["level"] == "error"
+    assert sentence in last["msg"]
     assert "Traceback" not in log
 
 
