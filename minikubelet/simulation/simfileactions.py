@@ -11,7 +11,6 @@ from typing import Final
 from minikubelet.simulation import simpods
 from minikubelet.simulation.simscenario import Action, Kind
 from minikubelet.simulation.simworld import World
-from minikubelet.sources.manifestfiles import is_backup
 
 _BACKUPS: Final = ("~", ".backup")
 
@@ -105,12 +104,10 @@ FILE_ACTIONS: Final[dict[Kind, Callable[[World, Action], None]]] = {
 
 
 def mend_files(world: World) -> None:
-    """Every manifest is whole and readable, and each pod has one file."""
+    """Every manifest is whole and readable, each pod has one; what editors left stays beside them."""
     folder = world.folder
     folder.there, folder.deaf = True, False
-    for name in [each for each in folder.files if is_backup(each)]:
-        folder.files.pop(name)
-    for name in sorted(folder.files):
+    for name in sorted(folder.manifests()):
         target = name.removesuffix(".yaml").removesuffix("-renamed")
         if name.endswith("-renamed.yaml") and f"{target}.yaml" in folder.files:
             folder.files.pop(name)

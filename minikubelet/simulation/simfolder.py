@@ -31,6 +31,8 @@ from minikubelet.sources.manifestset import (
 )
 
 FOLDER: Final = Path("/simulated/manifests")
+MANIFEST: Final = ".yaml"
+"""how the name of a file ends that is meant to be a manifest"""
 
 
 class ManifestFile(msgspec.Struct):
@@ -71,6 +73,10 @@ class SimFolder:
         self._inodes = 0
         self._aside: dict[str, float] = {}
         self._seen: dict[str, bytes | None] = {}
+
+    def manifests(self) -> list[str]:
+        """The names of the files that are meant to be manifests, which is not the agent's to say."""
+        return [name for name in self.files if name.endswith(MANIFEST)]
 
     def replace(self, name: str, content: bytes) -> None:
         """Rename a finished file into place."""

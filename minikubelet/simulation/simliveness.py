@@ -51,8 +51,8 @@ def astray(world: World) -> Iterator[str]:
 
 def _files_known(world: World, wanted: dict[PodUid, Wanted]) -> Iterator[str]:
     static = [each for each in wanted.values() if each.source is Source.FILE]
-    if len(static) != len(world.folder.files):
-        yield f"there are {len(world.folder.files)} manifests, and {len(static)} static pods are wanted"
+    if len(static) != len(manifests := world.folder.manifests()):
+        yield f"there are {len(manifests)} manifests, and {len(static)} static pods are wanted"
     if world.scenario.has_api:
         there = [found for found in world.api.pods.values() if not _is_mirror(found)]
         seen = {each.uid for each in wanted.values() if each.source is Source.API}

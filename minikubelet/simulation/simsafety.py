@@ -30,6 +30,7 @@ from minikubelet.simulation.simengine import NODE, Instance, Judge, WatchedEngin
 from minikubelet.simulation.simgrace import Graces
 from minikubelet.simulation.simlife import AgentLife
 from minikubelet.simulation.simloop import SECOND
+from minikubelet.simulation.simorder import Order
 from minikubelet.simulation.simprobejudge import ProbeJudge
 from minikubelet.simulation.simrestarts import Restarts
 from minikubelet.simulation.simwanted import NEVER, Book, Fail, Wanted
@@ -49,6 +50,7 @@ class Safety(Judge):
         self.restarts = Restarts(engine, fail)
         self.probes = ProbeJudge(engine, book, fail)
         self.graces = Graces(engine, book, self.probes, fail)
+        self.order = Order(engine, book, fail)
         self.durable = 0
         self._began = 0
         self.jumped_at = NEVER
@@ -91,7 +93,9 @@ class Safety(Judge):
         self.restarts.took(seq, event)
         slots = agent.reducer.slots
         touched = slots.values() if isinstance(event, NodeEvent) else filter(None, [slots.get(event.slot)])
-        self.graces.took(seq, event, decisions, [gen for slot in touched for gen in slot.generations])
+        generations = [gen for slot in touched for gen in slot.generations]
+        self.graces.took(seq, event, decisions, generations)
+        self.order.took(decisions, generations)
 
     def _note_told(self, seq: int, event: AnyEvent) -> None:
         """Note from which record on the agent knows which pods are wanted."""
@@ -193,6 +197,7 @@ class Safety(Judge):
                 self._fail("one-generation", f"{instance.id} is started while {other.id} still runs")
         if wanted is not None:
             self.restarts.judge(instance, wanted)
+            self.order.start(instance, wanted)
 
     def ordered(self, instance: Instance, grace: float) -> None:
         """A pod that is to end has ended when its grace is over, hooks and all."""

@@ -15,7 +15,7 @@ from minikubelet.model.pod import Pod
 from minikubelet.ports.apiport import ChangeType, JsonObject
 from minikubelet.ports.clockport import Clock
 from minikubelet.simulation.simengine import NODE
-from minikubelet.simulation.simfolder import cached_reader
+from minikubelet.simulation.simfolder import MANIFEST, cached_reader
 from minikubelet.simulation.simpods import NAMESPACE
 from minikubelet.wire.containerhash import container_hash
 from minikubelet.wire.pod_codec import decode_pod
@@ -93,6 +93,8 @@ class Book:
         hidden = False
         good: dict[str, tuple[PodUid, ...]] = {}
         for name, content in found.items():
+            if not name.endswith(MANIFEST):
+                continue
             reading = self._reader(content, name) if content is not None else None
             if reading is None or reading.errors or not reading.pods:
                 hidden = True

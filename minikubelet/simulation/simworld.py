@@ -75,7 +75,7 @@ class World:
         self.book = Book(self.clock)
         self.safety = Safety(self.engine, self.book, self.fail)
         self.probe_judge = self.safety.probes
-        self.safety.knows = self._known_to_run
+        self.safety.knows = self.safety.order.knows = self._known_to_run
         faults = scenario.runtime
         self.safety.restarts.exact = not (
             faults.faults or faults.hangs or faults.tail or faults.lost or faults.late

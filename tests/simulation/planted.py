@@ -36,6 +36,7 @@ from minikubelet.sources import filesource, manifestadvance
 from minikubelet.sources.apisource import ApiSource
 
 Patch = pytest.MonkeyPatch
+Plant = Callable[[Patch], None]
 
 
 def nothing(*_args: Any, **_options: Any) -> None:
