@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
+from minikubelet.runtimes.simulated.simulatedoptions import SimulationOptions
 from minikubelet.simulation.simcommands import FAULTS
 from minikubelet.simulation.simrun import Report, run
 from minikubelet.simulation.simscenario import Action, Kind, Scenario, scenario
 
+CALM: Final = SimulationOptions()
+"""a runtime that fails at nothing, and tells all in order"""
 CHUNK: Final = 25
 CHUNKS: Final = 10
 FILES: Final = 4
@@ -39,6 +42,6 @@ def at(seconds: float, kind: Kind, target: str = "", number: int = 0, detail: in
     return Action(round(seconds * 1_000_000), kind, target, number, detail)
 
 
-def play(*actions: Action, duration: float = 20, has_api: bool = True) -> Report:
+def play(*actions: Action, runtime: SimulationOptions = CALM) -> Report:
     """Run a scenario in which nothing happens but these."""
-    return run(Scenario(seed=0, duration=duration, actions=actions, has_api=has_api))
+    return run(Scenario(seed=0, duration=20, actions=actions, runtime=runtime))
