@@ -15,6 +15,9 @@ FIRST: Final = {
     "a_second_deletion_begins_the_grace_anew": 60,
     "sidecars_end_with_all_others": 60,
     "a_list_drops_nothing": 80,
+    "back_off_is_too_long": 45,
+    "answers_need_not_be_in_a_row": 45,
+    "what_looks_as_before_is_not_told": 40,
 }
 """Where to begin to look for what only few seeds show, so that the suite does not take for ever."""
 MOST: Final = 60
