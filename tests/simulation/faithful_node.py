@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any, Protocol, TypeVar
 
 import anyio.to_thread
@@ -33,7 +34,9 @@ from minikubelet.shell.podpaths import PodPaths
 from minikubelet.shell.systemclock import SystemClock
 from minikubelet.shell.vault import Vault
 from minikubelet.simulation.simengine import NODE, WatchedEngine
-from minikubelet.simulation.simloop import VirtualLoop, WorldClock, blocking
+from minikubelet.simulation.simloop import AgentClock, VirtualLoop, WorldClock, blocking
+from minikubelet.simulation.simprobes import SimProbes
+from minikubelet.simulation.simruntime import CalmingDraws, LifeRuntime
 from minikubelet.wire.records import decode_command, decode_event
 from tests.engine import docker_probe
 from tests.runtimes.docker.docker_world import TrappedRuntime
@@ -140,11 +143,28 @@ class DeafSimulated(SimulatedRuntime):
                     yield event
 
 
+class DeafLife(LifeRuntime):
+    """The driver of a life in the simulated world, whose events about some pods are lost."""
+
+    deaf: set[PodUid]
+
+    async def events(self) -> AsyncGenerator[RuntimeEvent, None]:
+        async with contextlib.aclosing(super().events()) as events:
+            async for event in events:
+                if event.uid not in self.deaf:
+                    yield event
+
+
 class Node:
     """The agent at work. `deaf` are pods of which the engine's events are lost; relists see them still."""
 
     def __init__(
-        self, runtime: DeafDocker | DeafSimulated, hands: Hands, clock: Clock, directory: Path, namespace: str
+        self,
+        runtime: DeafDocker | DeafSimulated | DeafLife,
+        hands: Hands,
+        clock: Clock,
+        directory: Path,
+        namespace: str,
     ) -> None:
         self.hands = hands
         self.clock = clock
@@ -210,6 +230,17 @@ def simulated_node(directory: Path, namespace: str, options: SimulationOptions) 
     clock = WorldClock(loop)
     engine = WatchedEngine(clock, images={IMAGE: 1}, real=clock)
     runtime = DeafSimulated(options, clock, node=NODE, engine=engine)
+    return Node(runtime, SimulatedHands(engine), clock, directory, namespace)
+
+
+def life_node(directory: Path, namespace: str, options: SimulationOptions) -> Node:
+    """A node with the driver that `minikubelet simulate` has, as `simulated_node`."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    clock = AgentClock(loop)
+    engine = WatchedEngine(clock, images={IMAGE: 1}, real=WorldClock(loop))
+    chance = Random(f"{options.seed} life")
+    runtime = DeafLife(engine, SimProbes(options.seed, 0.0), CalmingDraws(options), clock, chance)
     return Node(runtime, SimulatedHands(engine), clock, directory, namespace)
 
 

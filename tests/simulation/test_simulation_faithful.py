@@ -23,7 +23,7 @@ from minikubelet.runtimes.simulated.simulatedoptions import SimulationOptions
 from minikubelet.runtimes.simulated.simulatedpod import Container
 from tests.engine import docker_probe
 from tests.running import run
-from tests.simulation.faithful_node import Node, docker_node, on_virtual_time, simulated_node
+from tests.simulation.faithful_node import Node, docker_node, life_node, on_virtual_time, simulated_node
 from tests.simulation.faithful_play import Play
 from tests.simulation.faithful_scripts import SCRIPTS
 from tests.simulation.faithful_trace import Trace, Tracer, differences
@@ -46,11 +46,16 @@ async def play_one(node: Node, name: str) -> Trace:
     return Tracer(play).read()
 
 
-def simulated(directory: Path, options: SimulationOptions, names: list[str] | None = None) -> Told:
+def simulated(
+    directory: Path,
+    options: SimulationOptions,
+    names: list[str] | None = None,
+    make: Callable[[Path, str, SimulationOptions], Node] = simulated_node,
+) -> Told:
     """What the scripts come to on a simulated engine."""
 
     async def main() -> Told:
-        return await play_all(simulated_node(directory, "of-the-simulation", options), names or list(SCRIPTS))
+        return await play_all(make(directory, "of-the-simulation", options), names or list(SCRIPTS))
 
     return on_virtual_time(main())
 
@@ -106,6 +111,20 @@ def test_timing_does_not_matter(seed: int, on_simulation: Told, tmp_path: Path) 
     for name in SCRIPTS:
         found = differences(trace_of(on_simulation, name), trace_of(slow, name))
         assert found == [], name
+
+
+@pytest.fixture(scope="module")
+def in_a_life(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """On the driver that `minikubelet simulate` has, whose calls outlive the agent and answer late."""
+    options = SimulationOptions(latency=0.02)
+    return simulated(tmp_path_factory.mktemp("life"), options, make=life_node)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_story_is_the_same_in_the_world_of_the_seeds(
+    name: str, on_simulation: Told, in_a_life: Told
+) -> None:
+    assert differences(trace_of(on_simulation, name), trace_of(in_a_life, name)) == []
 
 
 def oom_looks_like_any_kill(patch: pytest.MonkeyPatch) -> None:
