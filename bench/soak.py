@@ -65,7 +65,7 @@ def soak(hours: float, pods: int, per_minute: float, seed: int) -> dict[str, Any
     tracemalloc.start(1)
     try:
         world = World(scenario, root, loop)
-        with simrun._silence(), replaced(world.folder, world.store):  # noqa: SLF001 - the run's own way to keep quiet
+        with simrun.silence(), replaced(world.folder, world.store):
             looks = loop.run_until_complete(_run(world, scenario))
     finally:
         tracemalloc.stop()

@@ -22,13 +22,15 @@ _PRUNE: Final = 512
 _FEW_TIMERS: Final = 100
 _RESOLUTION: Final = 1e-9
 _LONGEST_JUMP: Final = 24 * 3600.0
+_MOST_ROUNDS: Final = 100_000
+"""rounds in one moment of virtual time: hundreds are many, and somebody who waits for nothing makes more"""
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
 
 class Stuck(RuntimeError):
-    """Everything waits, and no timer is armed: nothing will ever happen again."""
+    """Nothing will ever happen again: everything waits and no timer is armed, or time stands still."""
 
 
 class LifeEnded(BaseException):
@@ -73,6 +75,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._now = 0.0
+        self._rounds = 0
         self.numbers = itertools.count()
         self.set_task_factory(lambda _loop, coro, **options: _make_task(self, coro, **options))
 
@@ -132,6 +135,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _run_once(self) -> None:
         """One round as the base class's, without what only sockets and threads need."""
         self._drop_cancelled()
+        self._rounds += 1
+        if self._rounds > _MOST_ROUNDS:
+            self._rounds = 0
+            raise Stuck(f"time stands still at {self._now:.6f} s: somebody waits for what has long been")
         if not (self._ready or self._stopping):
             self._jump()
         ready, timers, due = self._ready, self._scheduled, self._now + _RESOLUTION
@@ -159,7 +166,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Let the time pass in which nothing happens."""
         if not self._scheduled:
             raise Stuck("nothing is ready and no timer is armed")
-        self._now += min(max(0.0, self._scheduled[0]._when - self._now), _LONGEST_JUMP)
+        ahead = self._scheduled[0]._when - self._now
+        if ahead > 0:
+            self._now += min(ahead, _LONGEST_JUMP)
+            self._rounds = 0
 
 
 async def blocking(func: Callable[..., _T], *args: Any, **_options: object) -> _T:

@@ -71,8 +71,8 @@ def run(scenario: Scenario, keep: Callable[[SimDisk], None] | None = None) -> Re
     try:
         asyncio.set_event_loop(None)
         world = World(scenario, root, loop)
-        with _silence(), replaced(world.folder, world.store):
-            report = loop.run_until_complete(_run(world))
+        with silence(), replaced(world.folder, world.store):
+            report = _report(world, loop)
         for text in failures:
             report.violations.append(Violation("no-crash", 0, text))
         if keep is not None:
@@ -96,7 +96,7 @@ def _told(context: dict[str, Any]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Let the agent's log lines go nowhere: there would be thousands a second."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
@@ -137,27 +137,17 @@ def mend(world: World) -> None:
     mend_machine(world)
 
 
-async def _run(world: World) -> Report:
-    world.engine.settle_stranger()
-    actions = sorted(world.scenario.actions, key=lambda each: each.at)
-    loop = asyncio.get_running_loop()
-    settled = 0.0
-    for action in [each for each in actions if each.at == 0]:
-        await act(world, action)
-    world.begin_life()
+def _report(world: World, loop: VirtualLoop) -> Report:
+    """Let a world run, be it until nothing in it ever happens again."""
+    main, settled = loop.create_task(_run(world)), 0.0
     try:
-        for action in [each for each in actions if each.at]:
-            await asyncio.sleep(max(0.0, action.at / SECOND - loop.time()))
-            if world.violations:
-                break
-            await act(world, action)
-        if not world.violations:
-            await asyncio.sleep(max(0.0, world.scenario.duration - loop.time()))
-            settled = await _calm(world)
+        settled = loop.run_until_complete(main)
     except Stuck as stuck:
         world.fail("no-hang", str(stuck))
     seconds = loop.time()
-    await world.quiesce()
+    loop.run_until_complete(world.quiesce())
+    main.cancel()
+    loop.run_until_complete(asyncio.wait([main]))
     return Report(
         violations=world.violations[:1],
         events=world.events,
@@ -169,6 +159,25 @@ async def _run(world: World) -> Report:
         transitions=world.coverage.transitions,
         settled_after=settled,
     )
+
+
+async def _run(world: World) -> float:
+    """Carry out the scenario; how long it took after the faults until all was as wanted."""
+    world.engine.settle_stranger()
+    actions = sorted(world.scenario.actions, key=lambda each: each.at)
+    loop = asyncio.get_running_loop()
+    for action in [each for each in actions if each.at == 0]:
+        await act(world, action)
+    world.begin_life()
+    for action in [each for each in actions if each.at]:
+        await asyncio.sleep(max(0.0, action.at / SECOND - loop.time()))
+        if world.violations:
+            return 0.0
+        await act(world, action)
+    if world.violations:
+        return 0.0
+    await asyncio.sleep(max(0.0, world.scenario.duration - loop.time()))
+    return await _calm(world)
 
 
 async def _calm(world: World) -> float:

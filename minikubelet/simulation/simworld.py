@@ -30,7 +30,7 @@ from minikubelet.simulation.simfolder import SimFolder
 from minikubelet.simulation.simjournal import state_of
 from minikubelet.simulation.simlife import AgentLife
 from minikubelet.simulation.simloop import (
-    SECOND,
+    EPOCH,
     AgentClock,
     LifeEnded,
     VirtualLoop,
@@ -104,7 +104,7 @@ class World:
 
     def fail(self, promise: str, text: str) -> None:
         """Note a broken promise."""
-        at = round(asyncio.get_running_loop().time() * SECOND)
+        at = self.clock.now() - EPOCH
         self.violations.append(Violation(promise, at, text))
 
     # ── the agent's lives ──

@@ -2,7 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from minikubelet.simulation.simloop import VirtualLoop
+from minikubelet.simulation.simruntime import LifeRuntime
+from minikubelet.simulation.simscenario import Kind
+from tests.simulation.simulation_world import at, play
 
 
 def _order_of_ends(held: list[object]) -> list[int]:
@@ -40,3 +45,14 @@ def test_tasks_of_a_group_are_cancelled_in_the_same_order_every_time() -> None:
     orders = [_order_of_ends(held) for _ in range(5)]
     assert sorted(orders[0]) == list(range(40))
     assert all(order == orders[0] for order in orders)
+
+
+def test_a_wait_for_what_has_long_been_ends_the_run_as_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def waits_for_nothing(_self: LifeRuntime, _when: int | None) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(LifeRuntime, "_until", waits_for_nothing)
+    report = play(at(0, Kind.FILE_PUT, "s0", 0, 8))
+    (violation,) = report.violations
+    assert violation.promise == "no-hang"
+    assert "time stands still" in violation.text

@@ -170,7 +170,8 @@ class SimulatedRuntime:
             while self._clock.now() < min(ends, deadline):
                 await self._until(min(ends, deadline, container.ends_at or deadline))
                 self.engine.settle()
-                if container.shown.phase is ContainerPhase.EXITED:
+                gone = self._container(container_id) is not container
+                if gone or container.shown.phase is ContainerPhase.EXITED:
                     return ExecResult(KILLED)
             if ends > deadline:
                 raise RuntimeFault("DeadlineExceeded", f"{command[0]} did not end within {timeout_seconds} s")

@@ -270,6 +270,22 @@ def test_images_are_pulled_before_they_are_used() -> None:
     run(main())
 
 
+def test_a_command_run_inside_ends_with_a_container_that_is_removed() -> None:
+    """Its end, which was to come before that of the command, comes no more."""
+
+    async def main() -> None:
+        clock = VirtualClock()
+        async with simulated(clock, SimulationOptions()) as runtime:
+            container_id = await begun(runtime, "sleep", "2", "exit", "0")
+            command = asyncio.create_task(runtime.exec_sync(container_id, ("sleep", "9"), 20))
+            await clock.advance(1)
+            runtime.engine.lose(container_id)
+            await clock.advance(2)
+            assert (await command).exit_code == 137
+
+    run(main())
+
+
 def test_a_command_run_inside_takes_its_time_and_gives_its_code() -> None:
     async def main() -> None:
         clock = VirtualClock()
