@@ -119,16 +119,23 @@ class SimulatedHands:
         self._engine.lose_sandbox(sandbox_id)
 
 
+async def heard(
+    events: AsyncGenerator[RuntimeEvent, None], deaf: set[PodUid]
+) -> AsyncGenerator[RuntimeEvent, None]:
+    """The events but those about some pods."""
+    async with contextlib.aclosing(events):
+        async for event in events:
+            if event.uid not in deaf:
+                yield event
+
+
 class DeafDocker(TrappedRuntime):
     """The real driver, whose events about some pods are lost."""
 
     deaf: set[PodUid]
 
-    async def events(self) -> AsyncGenerator[RuntimeEvent, None]:
-        async with contextlib.aclosing(super().events()) as events:
-            async for event in events:
-                if event.uid not in self.deaf:
-                    yield event
+    def events(self) -> AsyncGenerator[RuntimeEvent, None]:
+        return heard(super().events(), self.deaf)
 
 
 class DeafSimulated(SimulatedRuntime):
@@ -136,11 +143,8 @@ class DeafSimulated(SimulatedRuntime):
 
     deaf: set[PodUid]
 
-    async def events(self) -> AsyncGenerator[RuntimeEvent, None]:
-        async with contextlib.aclosing(super().events()) as events:
-            async for event in events:
-                if event.uid not in self.deaf:
-                    yield event
+    def events(self) -> AsyncGenerator[RuntimeEvent, None]:
+        return heard(super().events(), self.deaf)
 
 
 class DeafLife(LifeRuntime):
@@ -148,11 +152,8 @@ class DeafLife(LifeRuntime):
 
     deaf: set[PodUid]
 
-    async def events(self) -> AsyncGenerator[RuntimeEvent, None]:
-        async with contextlib.aclosing(super().events()) as events:
-            async for event in events:
-                if event.uid not in self.deaf:
-                    yield event
+    def events(self) -> AsyncGenerator[RuntimeEvent, None]:
+        return heard(super().events(), self.deaf)
 
 
 class Node:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,18 +33,33 @@ class Machine:
         self.told.append("up")
 
 
+@pytest.fixture
+def system_bus(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a bus that is the system's for the test."""
+    bus, address = start_bus(state_dir)
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+    yield address
+    end_bus(bus)
+
+
+def follow(machine: Machine) -> asyncio.Task[None]:
+    return asyncio.create_task(LogindSource(machine, retry=0.01).run())
+
+
+async def stop(following: asyncio.Task[None]) -> None:
+    following.cancel()
+    await asyncio.wait((following,))
+
+
 async def waits(stand_in: Logind, held: int) -> None:
     await eventually(lambda: len(stand_in.locks) > 0 and stand_in.held() == held, f"{held} locks to be held")
 
 
-def test_the_lock_is_held_until_the_pods_have_ended(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bus, address = start_bus(state_dir)
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
-
+def test_the_lock_is_held_until_the_pods_have_ended(system_bus: str) -> None:
     async def story() -> None:
         machine = Machine()
-        async with logind(address) as stand_in:
-            following = asyncio.create_task(LogindSource(machine).run())
+        async with logind(system_bus) as stand_in:
+            following = follow(machine)
             await waits(stand_in, 1)
             assert stand_in.locks == [("shutdown", "minikubelet", "delay")]
             await stand_in.prepare(going=True)
@@ -52,27 +68,18 @@ def test_the_lock_is_held_until_the_pods_have_ended(state_dir: Path, monkeypatch
             assert stand_in.held() == 1
             machine.over.set()
             await waits(stand_in, 0)
-            following.cancel()
-            await asyncio.wait((following,))
+            await stop(following)
         assert machine.told == ["down"]
 
-    try:
-        run(story())
-    finally:
-        end_bus(bus)
+    run(story())
 
 
-def test_a_shutdown_that_is_cancelled_is_told_and_waited_for_again(
-    state_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bus, address = start_bus(state_dir)
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
-
+def test_a_shutdown_that_is_cancelled_is_told_and_waited_for_again(system_bus: str) -> None:
     async def story() -> None:
         machine = Machine()
-        async with logind(address, delay_seconds=5) as stand_in:
+        async with logind(system_bus, delay_seconds=5) as stand_in:
             with structlog.testing.capture_logs() as said:
-                following = asyncio.create_task(LogindSource(machine).run())
+                following = follow(machine)
                 await waits(stand_in, 1)
             (short,) = [line for line in said if line["log_level"] == "warning"]
             assert (short["waits"], short["wanted"]) == ("5 s", "30 s")
@@ -82,42 +89,29 @@ def test_a_shutdown_that_is_cancelled_is_told_and_waited_for_again(
             await eventually(lambda: machine.told == ["down", "up"], "the machine to be told again")
             await eventually(lambda: len(stand_in.locks) == 2, "a new lock")
             await waits(stand_in, 1)
-            following.cancel()
-            await asyncio.wait((following,))
+            await stop(following)
             await waits(stand_in, 0)
 
-    try:
-        run(story())
-    finally:
-        end_bus(bus)
+    run(story())
 
 
-def test_a_lock_that_is_refused_is_said_once_and_asked_for_again(
-    state_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bus, address = start_bus(state_dir)
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
-
+def test_a_lock_that_is_refused_is_said_once_and_asked_for_again(system_bus: str) -> None:
     async def story() -> None:
         machine = Machine()
-        async with logind(address) as stand_in:
+        async with logind(system_bus) as stand_in:
             stand_in.refuses = True
             with structlog.testing.capture_logs() as said:
-                following = asyncio.create_task(LogindSource(machine, retry=0.01).run())
+                following = follow(machine)
                 await eventually(lambda: stand_in.asked > 2, "the lock to be asked for again")
                 stand_in.refuses = False
                 await waits(stand_in, 1)
                 await eventually(lambda: len(said) > 1, "a word about it")
-            following.cancel()
-            await asyncio.wait((following,))
+            await stop(following)
         assert [line["log_level"] for line in said] == ["warning", "info"]
         assert "gives no lock" in said[0]["event"]
         assert said[0]["error"] == "org.freedesktop.DBus.Error.AccessDenied: Permission denied"
 
-    try:
-        run(story())
-    finally:
-        end_bus(bus)
+    run(story())
 
 
 def test_a_shutdown_that_was_cancelled_while_the_bus_was_lost_is_over(
@@ -128,7 +122,7 @@ def test_a_shutdown_that_was_cancelled_while_the_bus_was_lost_is_over(
 
     async def story() -> None:
         machine = Machine()
-        following = asyncio.create_task(LogindSource(machine, retry=0.01).run())
+        following = follow(machine)
         async with logind(address) as stand_in:
             await waits(stand_in, 1)
             await stand_in.prepare(going=True)
@@ -140,8 +134,7 @@ def test_a_shutdown_that_was_cancelled_while_the_bus_was_lost_is_over(
             async with logind(address) as stand_in:
                 await waits(stand_in, 1)
                 await eventually(lambda: machine.told == ["down", "up"], "the machine to be told again")
-                following.cancel()
-                await asyncio.wait((following,))
+                await stop(following)
         finally:
             end_bus(another)
 
@@ -156,7 +149,7 @@ def test_a_bus_that_comes_late_or_goes_is_waited_for_and_said_once(
 
     async def story() -> None:
         with structlog.testing.capture_logs() as said:
-            following = asyncio.create_task(LogindSource(Machine(), retry=0.01).run())
+            following = follow(Machine())
             await eventually(lambda: len(said) > 0, "a word about it")
             for _ in range(2):
                 bus, _address = start_bus(state_dir)
@@ -164,8 +157,7 @@ def test_a_bus_that_comes_late_or_goes_is_waited_for_and_said_once(
                     await waits(stand_in, 1)
                     end_bus(bus)
                     (state_dir / "bus.sock").unlink(missing_ok=True)
-            following.cancel()
-            await asyncio.wait((following,))
+            await stop(following)
         assert [line["log_level"] for line in said][:2] == ["warning", "info"]
         assert all("mount /run/dbus" in line["event"] for line in said if line["log_level"] == "warning")
 
