@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes a fresh Debian 12 machine fit for the tests that are marked `docker`, `kubectl`, `registry`, `dbus`, `rootless` and
-# `browser`.
+# Makes a fresh Debian 12 machine fit for the tests that are marked `docker`, `kubectl`, `registry`, `dbus`, `rootless`,
+# `browser` and `emulator`.
 #
 # usage: tools/test-engine.sh [packages|start|images|all]      (all is the default)
 #   packages  installs what is missing: a Docker engine, static busybox, iptables, kubectl, a registry, dbus-daemon,
-#             Chromium, rootlesskit, and a user without rights for the engine of a test
+#             Chromium, QEMU, rootlesskit, and a user without rights for the engine of a test
 #   start     starts dockerd if no engine answers, and waits until it does
 #   images    builds busybox:1.36 and busybox:latest from Debian's busybox (nothing is pulled)
 #
@@ -15,6 +15,8 @@ set -euo pipefail
 engine_dir=${MINIKUBELET_ENGINE_DIR:-/var/lib/minikubelet-test-engine}
 images=(busybox:1.36 busybox:latest)
 rootless_user=minikubelet-rootless
+emulator=qemu-aarch64-static # for programs of the other processor
+[ "$(uname -m)" != aarch64 ] || emulator=qemu-x86_64-static
 
 say() { echo "test-engine: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -44,6 +46,7 @@ packages() {
   have docker-registry || missing+=(docker-registry)
   have dbus-daemon || missing+=(dbus-daemon)
   have chromium || have chromium-browser || have google-chrome || missing+=(chromium)
+  have "$emulator" || missing+=(qemu-user-static)
   have rootlesskit || missing+=(rootlesskit)
   have newuidmap || missing+=(uidmap)
   [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"

@@ -6,6 +6,7 @@ be there: CI sets it, so that a broken engine cannot pass as a heap of skipped t
 
 import functools
 import os
+import platform
 import pwd
 import shutil
 from collections.abc import Callable, Mapping
@@ -63,6 +64,17 @@ def browser_absent() -> str | None:
     return None
 
 
+EMULATOR = "qemu-x86_64-static" if platform.machine() == "aarch64" else "qemu-aarch64-static"
+"""what runs programs of the other processor here"""
+
+
+def emulator_absent() -> str | None:
+    """Why tests marked `emulator` cannot run here, or None if they can."""
+    if shutil.which(EMULATOR) is None:
+        return f"no {EMULATOR} on PATH; tools/test-engine.sh packages installs it"
+    return None
+
+
 NEEDS: Mapping[str, Callable[[], str | None]] = {
     "docker": docker_absent,
     "kubectl": kubectl_absent,
@@ -70,6 +82,7 @@ NEEDS: Mapping[str, Callable[[], str | None]] = {
     "dbus": dbus_absent,
     "rootless": rootless_absent,
     "browser": browser_absent,
+    "emulator": emulator_absent,
 }
 
 

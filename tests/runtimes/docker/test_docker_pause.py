@@ -1,7 +1,6 @@
 """The pause program: an executable that its processor and loader take, ends on SIGTERM, and reaps orphans."""
 
 import platform
-import shutil
 import signal
 import subprocess
 import tarfile
@@ -12,25 +11,15 @@ import msgspec
 import pytest
 
 from minikubelet.runtimes.docker.dockerpause import PROGRAM, pause_elf, pause_tar
+from tests.engine.required import EMULATOR
 from tests.running import eventually, run
 from tests.runtimes.contract.contract_world import connected, container_of, sandbox_of, started
 from tests.runtimes.docker.docker_world import DockerWorld
 
-_EMULATORS = {"amd64": "qemu-x86_64-static", "arm64": "qemu-aarch64-static"}
-_HERE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), "")
+_HERE, _OTHER = ("arm64", "amd64") if platform.machine() == "aarch64" else ("amd64", "arm64")
 
 
-def _command(architecture: str, program: Path) -> list[str]:
-    """How to run a program of that processor here."""
-    if architecture == _HERE:
-        return [str(program)]
-    emulator = shutil.which(_EMULATORS[architecture])
-    if emulator is None:
-        pytest.skip(f"{_EMULATORS[architecture]} is not installed")
-    return [emulator, str(program)]
-
-
-@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
+@pytest.mark.parametrize("architecture", [_HERE, pytest.param(_OTHER, marks=pytest.mark.emulator)])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_waits_and_ends_on_a_signal(architecture: str, number: signal.Signals, tmp_path: Path) -> None:
     elf = pause_elf(architecture)
@@ -38,7 +27,8 @@ def test_it_waits_and_ends_on_a_signal(architecture: str, number: signal.Signals
     program = tmp_path / "pause"
     program.write_bytes(elf)
     program.chmod(0o755)
-    process = subprocess.Popen(_command(architecture, program), restore_signals=True)
+    emulated = [EMULATOR] if architecture == _OTHER else []
+    process = subprocess.Popen([*emulated, str(program)], restore_signals=True)
 
     def waits_in_the_kernel() -> bool:
         assert process.poll() is None, "it ended by itself"
