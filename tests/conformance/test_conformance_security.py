@@ -196,9 +196,17 @@ def test_a_pod_whose_requests_are_its_limits_is_guaranteed(ended: Seen) -> None:
     assert ended.status["qosClass"] == "Guaranteed"
 
 
-@pod(runs("x=a; while :; do x=$x$x; done", main={"resources": {"limits": {"memory": "16Mi"}}}))
+GREEDY = "until [ -e /started ]; do sleep 0.1; done; x=a; while :; do x=$x$x; done"
+LIMITED = {
+    "resources": {"limits": {"memory": "16Mi"}},
+    "lifecycle": {"postStart": {"exec": {"command": ["touch", "/started"]}}},
+}
+
+
+@pod(runs(GREEDY, main=LIMITED))
 @fields("ResourceRequirements.limits")
 def test_a_container_beyond_its_memory_is_killed_and_it_is_told(ended: Seen) -> None:
+    """It is not greedy before its start has returned: the engine begins to watch its memory only then."""
     ended_so = ended.container()["state"]["terminated"]
     assert (ended_so["reason"], ended_so["exitCode"]) == ("OOMKilled", 137)
     assert ended.status["phase"] == "Failed"
