@@ -22,7 +22,7 @@ from minikubelet.core.commands import (
     StopSandbox,
     WakeAt,
 )
-from minikubelet.core.events import AnyEvent, NodeEvent, PodSet, PodWithdrawn
+from minikubelet.core.events import AnyEvent, NodeEvent, PodCleanedUp, PodSet, PodWithdrawn
 from minikubelet.model.ids import PodUid, Source
 from minikubelet.ports.runtimeport import SandboxConfig
 from minikubelet.ports.sourceport import SourceFact, SourceListed
@@ -101,6 +101,8 @@ class Safety(Judge):
         """Note from which record on the agent knows which pods are wanted."""
         if isinstance(event, PodWithdrawn):
             self._told_gone.setdefault(event.uid, seq)
+        elif isinstance(event, PodCleanedUp):
+            self._told.pop(event.uid, None)
         elif isinstance(event, PodSet):
             self._told.setdefault(event.uid, seq)
             self._told_gone.pop(event.uid, None)
