@@ -12,6 +12,7 @@ from minikubelet.model.observed import ContainerPhase
 from minikubelet.ports.runtimeport import RuntimeEvent
 from minikubelet.runtimes.process import processruntime, shimspec
 from minikubelet.runtimes.process.processrecords import ShimState, write_record
+from minikubelet.runtimes.process.processwatch import supervised
 from tests.running import eventually, run
 from tests.runtimes.contract.contract_programs import whole_lines
 from tests.runtimes.contract.contract_world import (
@@ -115,6 +116,7 @@ def test_a_pid_that_was_reused_is_not_mistaken_for_the_container(world: ProcessW
             await exited(runtime, container_id)
             path = driver._store.directory(container_id)
             assert path is not None
+            await eventually(lambda: not supervised(path), "the end of its supervisor")
             ours = ShimState(
                 boot=driver._store.boot, pid=os.getpid(), start=1, shim=os.getpid(), started_at=1
             )
@@ -135,6 +137,7 @@ def test_a_restart_of_the_machine_ends_what_ran(world: ProcessWorld) -> None:
             await exited(runtime, container_id)
             path = driver._store.directory(container_id)
             assert path is not None
+            await eventually(lambda: not supervised(path), "the end of its supervisor")
             write_record(path / shimspec.STATE, ShimState(boot="another", pid=os.getpid(), started_at=7))
         (later := world.driver())._store.boot = "yet another"
         async with connected(later) as runtime:
