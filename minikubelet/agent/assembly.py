@@ -116,7 +116,7 @@ def assemble(
 ) -> Parts:
     """Put a life together; nothing runs yet."""
     outbox, reducer, journal = reports.outbox, history.reducer, history.journal
-    making = PodMaking(plan, runtime, vault, reports.client, reducer=reducer, clock=clock, noted=reports.note)
+    making = PodMaking(plan, runtime, vault, reports.client, clock=clock, noted=reports.note)
     event_log = EventLog()
     at_work = asyncio.Event()
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from minikubelet.agent.agentplan import AgentPlan
 from minikubelet.agent.noderoom import reserved
-from minikubelet.core.reducer import Reducer
 from minikubelet.model.settings import KubeletSettings
 from minikubelet.ports.apiport import Api
 from minikubelet.ports.clockport import Clock
@@ -24,7 +23,6 @@ from minikubelet.shell.imagegc import Disk, ImageGc, ImageGcLimits, disk_of
 from minikubelet.shell.images import Images, Noted
 from minikubelet.shell.logrotation import LogRotation
 from minikubelet.shell.objects import NoObjects
-from minikubelet.shell.orphans import Orphans
 from minikubelet.shell.podconfig import NodeSide, PodConfigMaker
 from minikubelet.shell.vault import Vault
 from minikubelet.shell.volrefresh import Refresher
@@ -46,7 +44,6 @@ class PodMaking:
         vault: Vault,
         client: Api | None,
         *,
-        reducer: Reducer,
         clock: Clock,
         noted: Noted,
     ) -> None:
@@ -85,7 +82,6 @@ class PodMaking:
             return disk_of(host_root / where.lstrip("/")) if where else None
 
         self.image_gc = ImageGc(runtime, image_limits(kubelet), disk=disk, now=now)
-        self._orphans = Orphans(reducer, vault)
 
     def tasks(self) -> list[Coroutine[object, object, None]]:
         """What has to run until cancelled."""
@@ -93,7 +89,6 @@ class PodMaking:
             self._refresher.run(),
             self._rotation.run(),
             self.image_gc.run(),
-            self._orphans.run(),
         ]
         if self._followed is not None:
             tasks.append(self._followed.run())

@@ -15,9 +15,11 @@ import structlog
 
 from minikubelet.core.reducer import Reducer
 from minikubelet.model.ids import PodUid, slot_key
+from minikubelet.model.pod import Pod
 from minikubelet.ports.clockport import Clock
 from minikubelet.shell.podpaths import PodPaths
 from minikubelet.shell.vault import Vault
+from minikubelet.shell.volremoval import remove_tree
 
 SWEEP_EVERY: Final = 30.0
 
@@ -45,35 +47,39 @@ class Leftovers:
         if not (node.listed and node.all_synced) or node.rejected:
             return
         found = await anyio.to_thread.run_sync(_directories, self._vault.paths)
-        for uid in found:
-            if not self._wanted(uid):
+        held = [PodUid(pod.metadata.uid) for pod in self._vault.pods()]
+        for uid in dict.fromkeys((*found, *held)):
+            if not self._vault.offered(uid) and uid not in self._known():
                 await self._remove(uid)
 
-    def _wanted(self, uid: PodUid) -> bool:
-        slots = self._reducer.slots.values()
-        return self._vault.offered(uid) or any(slot.find(uid) is not None for slot in slots)
+    def _known(self) -> set[PodUid]:
+        return {each.uid for slot in self._reducer.slots.values() for each in slot.generations}
 
     async def _remove(self, uid: PodUid) -> None:
-        pod, serial, paths = self._vault.get(uid), self._vault.serial(uid), self._vault.paths
-
-        def remove() -> None:
-            meta = pod.metadata if pod is not None else None
-            slot = slot_key(meta.namespace, meta.name) if meta is not None else slot_key("unknown", "unknown")
-            paths.remove(slot, uid, keep_definition=False)
-
+        pod, serial = self._vault.get(uid), self._vault.serial(uid)
         try:
-            await anyio.to_thread.run_sync(remove)
-        except OSError as error:
+            await anyio.to_thread.run_sync(self._remove_now, uid, pod)
+        except (OSError, ValueError) as error:
             _log.warning("what is left of a pod cannot be removed", uid=uid, error=str(error))
             return
         if self._vault.offered(uid):
             await self._vault.write(uid)
             return
         self._vault.forget(uid, serial)
-        _log.info("removed what was left of a pod that nobody knows", uid=uid)
+        name = pod.metadata.name if pod is not None else ""
+        _log.info("removed what was left of a pod that nobody knows", uid=uid, pod=name)
+
+    def _remove_now(self, uid: PodUid, pod: Pod | None) -> None:
+        paths = self._vault.paths
+        if pod is None:
+            remove_tree(paths.pod(uid))
+        else:
+            slot = slot_key(pod.metadata.namespace, pod.metadata.name)
+            paths.remove(slot, uid, keep_definition=False)
 
 
-def _directories(paths: PodPaths) -> tuple[PodUid, ...]:
-    if not paths.pods().is_dir():
-        return ()
-    return tuple(PodUid(entry.name) for entry in sorted(paths.pods().iterdir()) if entry.is_dir())
+def _directories(paths: PodPaths) -> list[PodUid]:
+    try:
+        return sorted(PodUid(entry.name) for entry in paths.pods().iterdir())
+    except OSError:
+        return []

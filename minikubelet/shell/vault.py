@@ -6,6 +6,7 @@ that a pod whose manifest is broken now survives a restart. May not be here: any
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -39,16 +40,24 @@ class Vault:
         self._hidden: dict[PodUid, dict[str, None]] = {}
         self._secret: dict[PodUid, tuple[Pod, tuple[str, ...]]] = {}
         self._unread: set[PodUid] = set()
+        self._written: dict[PodUid, Pod] = {}
         self._unwritten: dict[PodUid, None] = {}
 
     def load(self) -> None:
-        """Read what an earlier life of the agent kept; a file that cannot be read is said and left alone."""
+        """Read what an earlier life of the agent kept; a file that cannot be read is said and left alone.
+
+        What it was writing when it was killed is removed.
+        """
+        for half_written in self.paths.pods().glob("*/pod.new"):
+            with contextlib.suppress(OSError):
+                half_written.unlink()
         decoder = msgspec.json.Decoder(Pod)
         for file in sorted(self.paths.pods().glob("*/pod.json")):
             try:
-                pod = self._pods[PodUid(file.parent.name)] = decoder.decode(file.read_bytes())
+                uid = PodUid(file.parent.name)
+                pod = self._pods[uid] = self._written[uid] = decoder.decode(file.read_bytes())
                 if gives_secrets(pod):
-                    self._unread.add(PodUid(file.parent.name))
+                    self._unread.add(uid)
             except (OSError, msgspec.DecodeError) as error:
                 _log.warning("a kept pod definition cannot be read", file=str(file), error=str(error))
 
@@ -77,7 +86,7 @@ class Vault:
             self._offered.add(uid)
             self._serial += 1
             self._serials[uid] = self._serial
-            if self._pods.get(uid) != pod or uid in self._unwritten:
+            if self._written.get(uid) != pod:
                 self._pods[uid] = pod
                 changed.append(uid)
         await self.write(*changed)
@@ -101,15 +110,19 @@ class Vault:
             if error and uid not in self._unwritten:
                 _log.warning("a pod definition cannot be kept on disk", pod=pod.metadata.name, error=error)
             self._unwritten.pop(uid, None)
+            self._written.pop(uid, None)
             if error:
                 self._unwritten[uid] = None
+            else:
+                self._written[uid] = pod
 
     async def write_again(self) -> None:
         """Keep on disk what it refused before, if it takes it now."""
         await self.write(*self._unwritten)
 
     def forget(self, uid: PodUid, serial: int) -> None:
-        """Drop a pod, unless it was stored again since."""
+        """A pod's directory was removed: drop the pod as well, unless it was stored again since."""
+        self._written.pop(uid, None)
         if self.serial(uid) == serial:
             self._pods.pop(uid, None)
             self._serials.pop(uid, None)

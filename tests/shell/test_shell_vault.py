@@ -26,6 +26,16 @@ def test_a_stored_pod_survives_a_restart(paths: PodPaths) -> None:
     assert again.get(UID) == pod()
 
 
+def test_what_a_killed_agent_was_writing_is_removed(paths: PodPaths) -> None:
+    run(Vault(paths).store(pod()))
+    half = paths.definition(UID).with_suffix(".new")
+    half.write_text('{"metadata":')
+    again = Vault(paths)
+    again.load()
+    assert again.get(UID) == pod()
+    assert not half.exists()
+
+
 def test_the_definition_is_readable_by_its_owner_alone(paths: PodPaths) -> None:
     run(Vault(paths).store(pod()))
     assert paths.definition(UID).stat().st_mode & 0o777 == 0o600
@@ -41,6 +51,23 @@ def test_a_forgotten_pod_is_gone_but_one_stored_since_is_not(paths: PodPaths) ->
     assert vault.get(UID) == pod()
     vault.forget(UID, vault.serial(UID))
     assert vault.get(UID) is None
+
+
+def test_a_pod_that_came_and_went_while_its_directory_was_removed_is_kept_when_it_comes_again(
+    paths: PodPaths,
+) -> None:
+    """Found by simulation: in memory it was as before, and so it was not written."""
+    vault = Vault(paths)
+    run(vault.store(pod()))
+    before = vault.serial(UID)
+    run(vault.store(pod()))
+    vault.retract(UID)
+    paths.remove(SLOT, UID, keep_definition=False)
+    vault.forget(UID, before)
+    run(vault.store(pod()))
+    again = Vault(paths)
+    again.load()
+    assert again.get(UID) == pod()
 
 
 def test_a_file_that_cannot_be_read_is_said_and_left(paths: PodPaths) -> None:
