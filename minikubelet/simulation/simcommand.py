@@ -1,7 +1,7 @@
 """`minikubelet simulate`: many seeds, what they covered, and each failure made small and kept.
 
 Belongs here: the answer of the command. May not be here: its options (`simcommands`), one run (`simrun`).
-Exit codes: 0 every promise was kept, 1 one was broken, 2 a scenario that cannot be read.
+Exit codes: 0 every promise was kept, 1 one was broken, 2 a scenario that cannot be read, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from minikubelet.simulation.simshrink import Shrinker
 from minikubelet.simulation.simworld import Violation
 
 _TELL_EVERY = 2.0
+_INTERRUPTED = 130
 
 
 class Failure(msgspec.Struct):
@@ -43,7 +44,8 @@ class Failure(msgspec.Struct):
 class Summary(msgspec.Struct):
     """What came of all runs.
 
-    `coverage` counts events by kind and stage of their pod, `transitions` stages by the one before.
+    `coverage` counts events by kind and stage of their pod, `transitions` stages by the one before. All that
+    ran until it was interrupted is in it.
     """
 
     seeds: int = 0
@@ -55,6 +57,7 @@ class Summary(msgspec.Struct):
     coverage: dict[str, int] = {}
     transitions: dict[str, int] = {}
     failures: list[Failure] = []
+    interrupted: bool = False
 
 
 def run(options: argparse.Namespace) -> int:
@@ -69,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
     else:
         sys.stdout.write("\n".join(_lines(summary)) + "\n")
-    return 1 if summary.failures else 0
+    return _INTERRUPTED if summary.interrupted else 1 if summary.failures else 0
 
 
 def _scenarios(options: argparse.Namespace) -> Iterator[Scenario]:
@@ -84,19 +87,30 @@ def _scenarios(options: argparse.Namespace) -> Iterator[Scenario]:
 def _run_all(scenarios: Iterable[Scenario], options: argparse.Namespace) -> Summary:
     summary, coverage, transitions = Summary(), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     begun = told = time.monotonic()
-    for each, report in run_all(scenarios, options.jobs):
-        _add(summary, report)
-        coverage.update(report.coverage)
-        transitions.update(report.transitions)
-        summary.seconds = time.monotonic() - begun
-        if report.violations:
-            summary.failures = [*summary.failures, _failure(each, report.violations[0], options)]
-        if sys.stderr.isatty() and time.monotonic() - told > _TELL_EVERY:
-            told = time.monotonic()
-            sys.stderr.write(f"{_pace(summary)}, {len(summary.failures)} failures\n")
+    try:
+        for each, report in run_all(scenarios, options.jobs):
+            _add(summary, report)
+            coverage.update(report.coverage)
+            transitions.update(report.transitions)
+            summary.seconds = time.monotonic() - begun
+            if report.violations:
+                _note(summary, _failure(each, report.violations[0], options), options)
+            if sys.stderr.isatty() and time.monotonic() - told > _TELL_EVERY:
+                told = time.monotonic()
+                sys.stderr.write(f"{_pace(summary)}, {len(summary.failures)} failures\n")
+    except KeyboardInterrupt:
+        summary.interrupted = True
     summary.coverage = {" ".join(key): coverage[key] for key in sorted(coverage)}
     summary.transitions = {" ".join(key): transitions[key] for key in sorted(transitions)}
     return summary
+
+
+def _note(summary: Summary, failure: Failure, options: argparse.Namespace) -> None:
+    """Say a failure at once: there may be hours of seeds to come."""
+    summary.failures = [*summary.failures, failure]
+    if options.output == "text":
+        sys.stdout.write("\n".join(_failure_lines(failure)) + "\n")
+        sys.stdout.flush()
 
 
 def _add(summary: Summary, report: Report) -> None:
@@ -170,14 +184,14 @@ def as_test(small: Scenario, promise: str) -> str:
 
 
 def _lines(summary: Summary) -> Iterator[str]:
-    for failure in summary.failures:
-        yield from _failure_lines(failure)
     yield _pace(summary)
     hours = summary.simulated_seconds / 3600
     yield f"{hours:.1f} simulated hours, {summary.lives} lives of the agent, {summary.decisions} decisions"
     yield from table(summary.coverage, summary.transitions)
-    broken = len(summary.failures)
-    yield "every promise was kept" if not broken else f"{broken} seeds broke a promise"
+    broken = {0: "every promise was kept", 1: "one seed broke a promise"}
+    so_far = "interrupted: so far, " if summary.interrupted else ""
+    failed = len(summary.failures)
+    yield so_far + broken.get(failed, f"{failed} seeds broke a promise")
 
 
 def _failure_lines(failure: Failure) -> Iterator[Any]:

@@ -7,6 +7,7 @@ Belongs here: handing scenarios out and taking reports in. May not be here: what
 from __future__ import annotations
 
 import os
+import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -34,7 +35,7 @@ def run_all(scenarios: Iterable[Scenario], jobs: int) -> Iterator[tuple[Scenario
         return
     left = iter(scenarios)
     ahead: deque[Future[_Ran]] = deque()
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_leave_interrupts)
     try:
         while True:
             while len(ahead) < jobs * _BATCHES_AHEAD and (batch := list(islice(left, _BATCH))):
@@ -44,6 +45,11 @@ def run_all(scenarios: Iterable[Scenario], jobs: int) -> Iterator[tuple[Scenario
             yield from ahead.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches every process of the terminal; the first one says what came of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _run_batch(batch: list[Scenario]) -> _Ran:

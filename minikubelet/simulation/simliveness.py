@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -17,12 +18,16 @@ from minikubelet.model.pod import Pod, ProbeKind
 from minikubelet.ports.apiport import JsonObject
 from minikubelet.simulation.simengine import NODE, Instance
 from minikubelet.simulation.simlife import AgentLife
+from minikubelet.simulation.simloop import SECOND
 from minikubelet.simulation.simprobes import SimProbes
+from minikubelet.simulation.simrestarts import UNKNOWN
 from minikubelet.simulation.simwanted import NEVER, Wanted
 from minikubelet.simulation.simworld import World
 from minikubelet.wire.podmarks import CONFIG_MIRROR
 
-_OVER = ("Succeeded", "Failed")
+PATIENCE: Final = 900.0
+"""virtual seconds in which everything has to be as wanted: two back-offs of five minutes and some"""
+_OVER: Final = ("Succeeded", "Failed")
 
 
 def unsettled(world: World) -> Iterator[str]:
@@ -71,7 +76,7 @@ def _pod(world: World, wanted: Wanted) -> Iterator[str]:
         for asked, good in world.probe_judge.results(each).items():
             if good is not (not world.probes.is_ill(each.id, asked)):
                 yield f"{each.id} has not come to the last result of its {asked.value} probe"
-    if wanted.policy() != "Always":
+    if any(wanted.may_end(c.name) for c in wanted.pod.spec.containers):
         yield from _job(world, wanted, running, status)
         return
     deadline = wanted.pod.spec.active_deadline_seconds
@@ -122,12 +127,18 @@ def _job(world: World, wanted: Wanted, running: list[Instance], status: JsonObje
     if told in _OVER:
         if running:
             yield f"{wanted.slot} is told to be {told} and {running[0].id} runs"
-        if told == "Failed" and wanted.policy() != "Never" and not deadline:
-            yield f"{wanted.slot} is told to have failed under {wanted.policy()}"
-    elif deadline:
+        every = (*wanted.pod.spec.init_containers, *wanted.pod.spec.containers)
+        if told == "Failed" and all(wanted.restarts(c.name, 1) for c in every) and not deadline:
+            yield f"{wanted.slot} is told to have failed, and whatever fails is started again"
+    elif deadline and not _kept_by_the_clock(world, wanted):
         yield f"{wanted.slot} has a deadline and is told to be {told}"
     else:
         yield from _goes_on(world, wanted, running, status)
+
+
+def _kept_by_the_clock(world: World, wanted: Wanted) -> bool:
+    """Whether the clock was set back after the pod came, so that its deadline is later than anybody waits."""
+    return world.agent_clock.offset < -PATIENCE * SECOND and wanted.first_at < world.safety.jumped_at
 
 
 def _goes_on(
@@ -147,7 +158,10 @@ def _goes_on(
     programs = [world.engine.containers[each.id] for each in running]
     if any(each.script.seconds is not None for each in programs):
         yield f"{wanted.slot} is about to end"
-    if not running:
+    boxes = [s for s in world.engine.sandboxes.values() if s.node == NODE and s.config.uid == wanted.uid]
+    if not running and any(each.shown.ready for each in boxes):
+        yield f"{wanted.slot} has ended, and its sandbox lives"
+    if status is not None and not running:
         yield f"{wanted.slot} has ended and that is not told"
     elif status is not None:
         yield from _job_reported(wanted, running, status)
@@ -155,9 +169,9 @@ def _goes_on(
 
 def _may_rest(last: Instance, wanted: Wanted) -> bool:
     """Whether a container that does not run is left so by the restart policy; a lost one has failed."""
-    if wanted.policy() == "Never":
-        return bool(last.ended_at) or last.gone
-    return bool(last.ended_at) and last.exit_code == 0
+    if last.gone and not last.ended_at:
+        return not wanted.restarts(last.name, UNKNOWN)
+    return bool(last.ended_at) and not wanted.restarts(last.name, last.exit_code)
 
 
 def _job_reported(wanted: Wanted, running: list[Instance], status: JsonObject) -> Iterator[str]:

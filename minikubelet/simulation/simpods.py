@@ -14,10 +14,12 @@ from typing import Any, Final
 from minikubelet.model.pod import ProbeKind
 from minikubelet.simulation.simprobes import hook, question
 
-SHAPES: Final = 24
+SHAPES: Final = 32
 VERSIONS: Final = 4
 _PLAIN: Final = 16
 """so many of the shapes have neither probes nor hooks nor volumes"""
+_OWN: Final = 24
+"""from here on, the containers of a shape have restart policies of their own, and some of them rules"""
 NAMESPACE: Final = "kube-system"
 
 _SCRIPTS: Final = (
@@ -46,6 +48,8 @@ def _spec(shape: int, version: int, *, static: bool) -> dict[str, Any]:
         policy = random.choice(("Always", "Always", "OnFailure", "Never"))
     scripts = _SCRIPTS if policy == "Always" else _JOBS
     main = [_container(name, version, random.choice(scripts)) for name in "ab"[: random.choice((1, 1, 2))]]
+    for container in main if shape >= _OWN else ():
+        _own_policy(container, random)
     if static and random.random() < 1 / 4:
         main[0]["ports"] = [{"containerPort": 80, "hostPort": 8000 + shape}]
     init = []
@@ -62,12 +66,23 @@ def _spec(shape: int, version: int, *, static: bool) -> dict[str, Any]:
         spec["initContainers"] = init
     if not static and random.random() < 1 / 8:
         spec["activeDeadlineSeconds"] = 25
-    for container in (*main, *init) if shape >= _PLAIN else ():
+    for container in (*main, *init) if _PLAIN <= shape < _OWN else ():
         if container["name"] != "setup":
             _ask(container, random)
             container["volumeMounts"] = [{"name": "scratch", "mountPath": "/scratch"}]
             spec["volumes"] = [{"name": "scratch", "emptyDir": {}}]
     return spec
+
+
+def _own_policy(container: dict[str, Any], random: Random) -> None:
+    """Give a container a restart policy of its own, before its pod's; one that may end ends by itself."""
+    own = random.choice(("Always", "OnFailure", "Never"))
+    container["restartPolicy"] = own
+    container["command"] = list(random.choice(_SCRIPTS if own == "Always" else _JOBS))
+    if random.random() < 1 / 2:
+        operator, values = random.choice((("In", [1]), ("In", [2, 137]), ("NotIn", [0])))
+        codes = {"operator": operator, "values": values}
+        container["restartPolicyRules"] = [{"action": "Restart", "exitCodes": codes}]
 
 
 def _ask(container: dict[str, Any], random: Random) -> None:

@@ -19,6 +19,8 @@ BACKOFF_SLACK: Final = SECOND // 10
 LATE: Final = 3 * SECOND
 """what a restart may take beyond its back-off: looking, deciding, a slow disk, calls of the engine"""
 FORGOTTEN: Final = 600 * SECOND
+UNKNOWN: Final = 137
+"""the code of a container whose end nobody saw"""
 
 
 class Restarts:
@@ -58,20 +60,16 @@ class Restarts:
         if not before.ended_at or stopped or before.hash != instance.hash:
             return
         again = wanted.once(instance.name) and before.sandbox_id != instance.sandbox_id
-        never = wanted.policy() == "Never" and not self._sidecar(wanted, instance.name)
         # One that vanished before anybody looked at its end may have failed, for all that the agent knows.
         unknown = before.unhealthy or (before.gone and before.id not in self._ends)
-        enough = wanted.policy() == "OnFailure" and before.exit_code == 0 and not unknown
-        if (never or (enough and not self._sidecar(wanted, instance.name))) and not again:
+        codes = (before.exit_code, UNKNOWN) if unknown else (before.exit_code,)
+        if not again and not any(wanted.restarts(instance.name, code) for code in codes):
             self._fail(
                 "restart-policy",
                 f"{instance.id} is started though {before.id} ended with {before.exit_code} under"
-                f" {wanted.policy()}",
+                f" {wanted.policy(instance.name)}",
             )
         self._backed_off(instance, history, self._ended_before(history[0]))
-
-    def _sidecar(self, wanted: Wanted, name: str) -> bool:
-        return any(c.name == name and c.restart_policy == "Always" for c in wanted.pod.spec.init_containers)
 
     def _lifetime(self, instance: Instance, wanted: Wanted) -> list[Instance]:
         """The earlier instances of a container since it was last not wanted, or forgotten."""

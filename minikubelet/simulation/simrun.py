@@ -20,18 +20,17 @@ import structlog
 
 from minikubelet.simulation.simapiactions import API_ACTIONS, mend_api
 from minikubelet.simulation.simbounds import at_rest
+from minikubelet.simulation.simchange import one_change
 from minikubelet.simulation.simdisk import SimDisk
 from minikubelet.simulation.simfileactions import FILE_ACTIONS, mend_files
 from minikubelet.simulation.simlife import replaced
-from minikubelet.simulation.simliveness import astray, unsettled
+from minikubelet.simulation.simliveness import PATIENCE, astray, unsettled
 from minikubelet.simulation.simloop import SECOND, LifeEnded, Stuck, VirtualLoop
 from minikubelet.simulation.simmachine import MACHINE_ACTIONS, mend_machine
 from minikubelet.simulation.simscenario import Action, Kind, Scenario
 from minikubelet.simulation.simwanted import NEVER
 from minikubelet.simulation.simworld import Violation, World
 
-PATIENCE: Final = 900.0
-"""virtual seconds in which everything has to be as wanted: two back-offs of five minutes and some"""
 LOOKS: Final = 2.0
 QUIET: Final = 45.0
 _IN_MILLISECONDS: Final = frozenset((Kind.AGENT_STOP, Kind.AGENT_KILL, Kind.POWER_LOSS))
@@ -195,6 +194,8 @@ async def _calm(world: World) -> float:
     settled = asyncio.get_running_loop().time() - begun
     if not world.violations:
         await _quiet(world)
+    if not world.violations:
+        await one_change(world, _done)
     return settled
 
 

@@ -266,8 +266,6 @@ class Safety(Judge):
 
     def _finished(self, wanted: Wanted) -> bool:
         """Whether nothing of the pod is ever to be started again."""
-        if wanted.policy() == "Always":
-            return False
         for container in wanted.pod.spec.containers:
             made = [
                 each
@@ -275,9 +273,15 @@ class Safety(Judge):
                 if (each.uid, each.name) == (wanted.uid, container.name)
             ]
             ended = [each for each in made if each.ended_at or each.gone]
-            if not ended or (wanted.policy() == "OnFailure" and not ended[-1].gone and ended[-1].exit_code):
+            if not ended or self._comes_again(wanted, ended[-1]):
                 return any(each.exit_code for each in self._inits(wanted))
         return True
+
+    def _comes_again(self, wanted: Wanted, last: Instance) -> bool:
+        """Whether a container that has ended is started again; of a lost one, what is not sure is allowed."""
+        if last.gone:
+            return not wanted.may_end(last.name)
+        return wanted.restarts(last.name, last.exit_code)
 
     def _inits(self, wanted: Wanted) -> list[Instance]:
         return [

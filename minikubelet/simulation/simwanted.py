@@ -6,12 +6,13 @@ API server's watch. May not be here: what the agent believes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
+from collections.abc import Container as Held
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from minikubelet.model.ids import PodUid, SlotKey, Source, slot_key
-from minikubelet.model.pod import Pod
+from minikubelet.model.pod import Container, Pod
 from minikubelet.ports.apiport import ChangeType, JsonObject
 from minikubelet.ports.clockport import Clock
 from minikubelet.simulation.simengine import NODE
@@ -48,9 +49,26 @@ class Wanted:
     changed_at: dict[str, list[int]] = field(default_factory=dict)
     spec: Any = None
 
-    def policy(self) -> str:
-        """Its restart policy."""
-        return self.pod.spec.restart_policy or "Always"
+    def policy(self, name: str) -> str:
+        """The restart policy of a container: its own, or the pod's."""
+        return self._container(name).restart_policy or self.pod.spec.restart_policy or "Always"
+
+    def restarts(self, name: str, code: int) -> bool:
+        """Whether a container that ended with this code is started again, by a rule or its policy."""
+        for rule in self._container(name).restart_policy_rules:
+            told = rule.exit_codes
+            if told is not None and (code in told.values) is (told.operator == "In"):
+                return True
+        policy = self.policy(name)
+        return policy == "Always" or (policy == "OnFailure" and code != 0)
+
+    def may_end(self, name: str) -> bool:
+        """Whether there is an end after which a container is left alone."""
+        return not all(self.restarts(name, code) for code in (0, 1, 2, 137, 143))
+
+    def _container(self, name: str) -> Container:
+        spec = self.pod.spec
+        return next(each for each in (*spec.init_containers, *spec.containers) if each.name == name)
 
     def changed(self, name: str, since: int) -> bool:
         """Whether a container's definition has changed since then."""
@@ -79,7 +97,7 @@ class Book:
             if own is not None and each.uid != uid and (each.slot, each.source) == (own.slot, own.source)
         ]
 
-    def forget(self, *, known: Container[PodUid], known_gone: Container[PodUid]) -> None:
+    def forget(self, *, known: Held[PodUid], known_gone: Held[PodUid]) -> None:
         """An agent begins that knows only of these: what the sources said else has to be said again."""
         self._good = {name: tuple(uid for uid in uids if uid in known) for name, uids in self._good.items()}
         for wanted in self.pods.values():

@@ -1,15 +1,16 @@
 """The command: progress and exit codes, a failure made small, kept, and written as a test."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from minikubelet.cli import main
+from minikubelet.simulation import simcommand
 from minikubelet.simulation.simcommand import as_test
 from minikubelet.simulation.simjobs import run_all
-from minikubelet.simulation.simrun import run
+from minikubelet.simulation.simrun import Report, run
 from minikubelet.simulation.simscenario import Kind, Scenario, scenario
 from minikubelet.simulation.simshrink import Shrinker
 from tests.simulation.planted import timers_never_fire
@@ -47,6 +48,23 @@ def test_a_failure_is_kept_and_opens_again(
     assert main(["simulate", "--scenario", str(kept / "scenario.json"), "--no-shrink"]) == 1
     assert main(["replay", str(kept / "journal"), "--verify"]) == 0
     assert "SCENARIO" in written.read_text(encoding="utf-8")
+
+
+def test_an_interrupt_says_what_came_of_the_seeds_so_far(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(scenarios: Iterable[Scenario], _jobs: int) -> Iterator[tuple[Scenario, Report]]:
+        for each in scenarios:
+            yield each, (report := run(each))
+            if report.violations:
+                raise KeyboardInterrupt
+
+    timers_never_fire(monkeypatch)
+    monkeypatch.setattr(simcommand, "run_all", interrupted)
+    assert main(["simulate", "--duration", "5s", "--no-shrink"]) == 130
+    said = capsys.readouterr().out.splitlines()
+    assert " broke liveness at " in said[0]
+    assert said[-1] == "interrupted: so far, one seed broke a promise"
 
 
 def test_several_processes_say_what_one_says(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,8 @@ from tests.simulation.planted import Plant
 from tests.simulation.planted_table import EVERY, IN_SUITE, TABLE, breaks, find, spelled
 
 FIRST: Final = {
+    "answers_that_come_too_late_do_not_count": 60,
     "start_up_is_asked_again_after_a_restart": 70,
-    "a_second_deletion_begins_the_grace_anew": 60,
     "sidecars_end_with_all_others": 60,
     "a_list_drops_nothing": 80,
     "back_off_is_too_long": 45,

@@ -14,16 +14,6 @@ def test_seeds_keep_every_promise(first: int) -> None:
     keep_every_promise(first)
 
 
-@pytest.mark.parametrize(("seed", "duration", "pods"), [(1884, 12, 3), (200_037, 60, 6), (201_618, 60, 6)])
-def test_seeds_that_found_a_bug_of_the_agent_stay_clean(seed: int, duration: float, pods: int) -> None:
-    """1884: a start that an earlier life had asked for came up beside the container of the edited pod.
-
-    200037: a start in doubt was taken for one that had failed, and came up beside that of the edited pod.
-    201618: what was left of a finished pod stayed, since it had just ended when nobody held it any more.
-    """
-    assert not run(scenario(seed, duration=duration, pods=pods, faults=FAULTS)).violations
-
-
 @pytest.mark.parametrize("group", sorted(GROUPS))
 def test_one_kind_of_fault_alone(group: str) -> None:
     """Where the world is otherwise kind, nothing may go wrong either."""
