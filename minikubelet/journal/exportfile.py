@@ -46,7 +46,8 @@ def write_export(
 ) -> int:
     """Write records (seqs rising) with the state before them; returns how many there were.
 
-    The file has its name only once it is complete and on the disk. Raises ExportError.
+    The file has its name only once it is complete and on the disk. Raises ExportError, and what reading the
+    records raises.
     """
     ops = fileops or RealFileOps()
     temporary = path.with_name(path.name + ".tmp")
@@ -59,9 +60,11 @@ def write_export(
             ops.close(fd)
         ops.rename(temporary, path)
         ops.sync_directory(path.parent)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             ops.unlink(temporary)
+        if not isinstance(error, OSError):
+            raise
         raise ExportError(
             error.errno,
             f"the export was not written ({error.strerror}); free space or name another file",

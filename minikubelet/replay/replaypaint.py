@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
+from collections.abc import Iterable
 from typing import TextIO
 
 import msgspec
@@ -24,6 +26,16 @@ def say(text: str) -> None:
 def say_json(value: object) -> None:
     """Print a value as JSON that a person can read as well."""
     say(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def say_json_array(values: Iterable[object]) -> None:
+    """Print values as one JSON array, each as it comes."""
+    between = "["
+    for value in values:
+        text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+        say(between + "\n" + textwrap.indent(text, "  "))
+        between = ","
+    say("]" if between == "," else "[]")
 
 
 class Paint:

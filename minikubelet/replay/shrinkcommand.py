@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,12 +16,14 @@ from minikubelet.core.reducer import Reducer
 from minikubelet.core.reducer import Snapshot as State
 from minikubelet.journal.journalreader import EXPORT_SUFFIX
 from minikubelet.ports.journalport import Record, RecordKind
-from minikubelet.replay.exportcommand import Selection, of_slots, select, write
+from minikubelet.replay.exportcommand import write
 from minikubelet.replay.replayerrors import NEGATIVE, OK, ReplayError, command, write_text
 from minikubelet.replay.replayhistory import Step, open_journal
 from minikubelet.replay.replaypaint import say
+from minikubelet.replay.replayprogress import progress, told
 from minikubelet.replay.replaytale import journal_of
 from minikubelet.replay.replayverify import Verifier
+from minikubelet.replay.selecting import JournalSelection, Selection, concerns, of_slots, select
 from minikubelet.replay.sentences import because, of_command
 from minikubelet.replay.shrinking import EMPTY, Goal, Run, Taken, rerun, smallest
 from minikubelet.replay.shrunktest import test_text
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     reader = journal_of(options)
     target = options.decision
     if target is None:
-        found = Verifier(reader).run().divergences
+        found = Verifier(reader).run(progress=progress("verified")).divergences
         if not found:
             say("every decision matches: nothing to shrink to; name a decision with --decision SEQ")
             return NEGATIVE
@@ -54,17 +55,17 @@ def run(options: argparse.Namespace) -> int:
             )
         target = found[0].seq
     chosen = select(open_journal(reader.path), since=0, slot="")
-    steps = _up_to(chosen, target)
-    goal = _goal(chosen.state, steps, target)
-    state, events = _beginning(chosen, steps, goal)
+    chosen.steps = chosen.steps.until(target)
+    goal, last = _goal(chosen, target)
+    state, events = _beginning(chosen, goal, last)
     kept = smallest(state, events, goal, _progress)
     result = rerun(state, kept)
-    shown = steps[-1] if options.decision is None else None
+    shown = last if options.decision is None else None
     written = result.steps if shown is None else _recorded(result, goal)
     header = msgspec.structs.replace(chosen.header, core=CORE_VERSION, schema=schema_hash())
     write(Selection(header, state, written), out)
     told = "; ".join(f"{of_command(c)}, because {because(c)}" for c, _ in goal.decided)
-    say(f"{len(steps):,} events shrunk to {len(kept):,}: {told or 'a decision that is made no more'}")
+    say(f"{len(chosen.steps):,} events shrunk to {len(kept):,}: {told or 'a decision that is made no more'}")
     say(f"{out}: {sum(1 + len(step.commands) for step in written):,} records")
     if options.pytest:
         write_text(Path(options.pytest), test_text(state, written, shows_bug=shown is not None))
@@ -79,51 +80,53 @@ def _progress(left: int) -> None:
         sys.stderr.flush()
 
 
-def _up_to(chosen: Selection, target: int) -> list[Step]:
-    """The steps up to the one that holds the record of this seq; raises ReplayError."""
-    for index, step in enumerate(chosen.steps):
-        if target in (step.event.seq, *(record.seq for record in step.commands)):
-            return chosen.steps[: index + 1]
-    raise ReplayError(f"there is no record {target} in what can be replayed of this journal")
+def _goal(chosen: JournalSelection, target: int) -> tuple[Goal, Step]:
+    """The commands to be shown: that of the seq, or all that are recorded otherwise than decided now.
 
-
-def _goal(state: State, steps: Sequence[Step], target: int) -> Goal:
-    """The commands to be shown: that of the seq, or all that are recorded otherwise than decided now."""
-    recorded = steps[-1].commands
-    now = _decided(state, steps)
-    if target != steps[-1].event.seq:
-        wanted = decode_command(next(one.body for one in recorded if one.seq == target))
+    They are those of the last step, which comes with them.
+    """
+    last, now = _decided(chosen)
+    if target != last.event.seq:
+        wanted = decode_command(next(one.body for one in last.commands if one.seq == target))
         if all(d.command != wanted for d in now):
             raise ReplayError(f"decision {target} is not made any more by this version: leave --decision out")
-        return Goal(((wanted, None),))
-    before = [(decode_command(record.body), record.causes) for record in recorded]
+        return Goal(((wanted, None),)), last
+    before = [(decode_command(record.body), record.causes) for record in last.commands]
     after = [(d.command, d.causes) for d in now]
     new, old = [x for x in after if x not in before], [x for x in before if x not in after]
     if not new and not old:
         raise ReplayError(f"record {target} is an event with nothing to show; name one of its decisions")
-    return Goal(tuple(new), tuple(old))
+    return Goal(tuple(new), tuple(old)), last
 
 
-def _decided(state: State, steps: Sequence[Step]) -> list[Decision]:
-    reducer = Reducer(state)
-    decisions: list[Decision] = []
-    for step in steps:
-        decisions = reducer.decide(step.event.seq, step.event.at, decode_event(step.event.body))
-    return decisions
+def _decided(chosen: JournalSelection) -> tuple[Step, list[Decision]]:
+    """The last step, and what is decided from it now."""
+    reducer = Reducer(chosen.state)
+    found: tuple[Step, list[Decision]] | None = None
+    for step in told(chosen.steps, "re-run"):
+        found = step, reducer.decide(step.event.seq, step.event.at, decode_event(step.event.body))
+    if found is None:
+        raise ReplayError("there is nothing to shrink: no event of this journal can be re-run")
+    return found
 
 
-def _beginning(chosen: Selection, steps: Sequence[Step], goal: Goal) -> tuple[State, list[Taken]]:
-    """The state to begin with: none at all where the goal holds so, else the one the journal begins with."""
-    events = [Taken(s.event.seq, s.event.at, decode_event(s.event.body)) for s in steps]
+def _beginning(chosen: JournalSelection, goal: Goal, last: Step) -> tuple[State, list[Taken]]:
+    """The state to begin with: none at all where the goal holds so, else the one the journal begins with.
+
+    The events of the slots that the goal is about, and the node's, are tried first: of a large journal, only
+    these are held in memory then.
+    """
     slots = list(dict.fromkeys(one.slot for one, _ in (*goal.decided, *goal.undecided)))
-    nearest = [one for one in events[:-1] if getattr(one.event, "slot", slots[0]) in slots]
-    for tried in ([*nearest, events[-1]], events):
-        if goal.holds(rerun(EMPTY, tried).last):
-            return EMPTY, tried
     own = of_slots(chosen.state, slots)
-    for state in (own, chosen.state):
-        if goal.holds(rerun(state, events).last):
-            return state, events
+    for wanted, states in ((slots, (EMPTY, own)), ([""], (EMPTY, own, chosen.state))):
+        events = [
+            Taken(s.event.seq, s.event.at, decode_event(s.event.body))
+            for s in chosen.steps
+            if concerns(s, *wanted) or s.event.seq == last.event.seq
+        ]
+        for state in states:
+            if goal.holds(rerun(state, events).last):
+                return state, events
     raise ReplayError("it shows only with the seqs that were recorded, and cannot be shrunk")
 
 

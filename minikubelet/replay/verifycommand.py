@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
 
 from minikubelet.journal.journalreader import JournalReader
 from minikubelet.replay.divergencegroups import group_lines, grouped
 from minikubelet.replay.replayerrors import OK, command
 from minikubelet.replay.replayhistory import harmful
 from minikubelet.replay.replaypaint import Paint, say
+from minikubelet.replay.replayprogress import progress
 from minikubelet.replay.replaytale import journal_of
 from minikubelet.replay.verifyjobs import verify
 from minikubelet.replay.verifyreport import (
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
 def report(reader: JournalReader, *, jobs: int, today: bool, form: str) -> int:
     """Verify as recorded, or compare with what is decided today, print what was found and return the code."""
     began = time.monotonic()
-    found = verify(reader, jobs=jobs, today=today, progress=_progress(began))
+    found = verify(reader, jobs=jobs, today=today, progress=progress("verified"))
     seconds = time.monotonic() - began
     causes = causes_of(reader, found.divergences[0]) if found.divergences else []
     groups = grouped(found.divergences) if today else []
@@ -55,20 +55,3 @@ def report(reader: JournalReader, *, jobs: int, today: bool, form: str) -> int:
         say("\n".join(divergence_lines(found.divergences[0], causes)))
     say(paint.good(verdict.text) if verdict.code == OK else paint.bad(verdict.text))
     return verdict.code
-
-
-def _progress(began: float) -> Callable[[int, int], None]:
-    """Tell on stderr how far it is: often on a terminal, now and then in a log."""
-    pause = 0.5 if sys.stderr.isatty() else 5.0
-    end = "\r" if sys.stderr.isatty() else "\n"
-    told = began
-
-    def progress(events: int, seq: int) -> None:
-        nonlocal told
-        now = time.monotonic()
-        if now - told >= pause:
-            told = now
-            sys.stderr.write(f"{events:,} events verified, seq {seq} ({events / (now - began):,.0f}/s) {end}")
-            sys.stderr.flush()
-
-    return progress

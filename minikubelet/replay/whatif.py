@@ -6,7 +6,9 @@ follow stay as recorded, and what the core makes of answers to commands it never
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import insort
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import msgspec
 from msgspec.structs import replace
@@ -23,13 +25,13 @@ from minikubelet.core.events import (
 from minikubelet.core.nodefacts import NodeFacts
 from minikubelet.core.reducer import Reducer
 from minikubelet.core.reducer import Snapshot as State
-from minikubelet.model.ids import PodUid, Source, slot_key
+from minikubelet.model.ids import PodUid, SlotKey, Source, slot_key
 from minikubelet.model.pod import Pod, api_name
 from minikubelet.ports.journalport import Record
 from minikubelet.replay.podnaming import choose
 from minikubelet.replay.replayerrors import ReplayError
-from minikubelet.replay.replayhistory import Step
-from minikubelet.replay.settingpaths import assignment, with_value
+from minikubelet.replay.replayhistory import Step, brief_of
+from minikubelet.replay.settingpaths import Given, assignment, with_value
 from minikubelet.wire.containerhash import container_hash
 from minikubelet.wire.manifest import read_manifest
 from minikubelet.wire.records import decode_event
@@ -40,6 +42,7 @@ _SETTINGS = {"staticPodNamespace": "static_namespace"} | {
     api_name(field): field for field in AgentStarted.__struct_fields__ if field not in _NO_SETTINGS
 }
 """settings that decisions depend on, and where events carry them"""
+_LOOKED_AT = ("AgentStarted", "PodSet")
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -60,126 +63,195 @@ class Outcome(msgspec.Struct, frozen=True):
     decisions: tuple[Decision, ...]
 
 
-class Scenario:
-    """The events of a history, to be changed and then run."""
+class _Defined(msgspec.Struct, frozen=True):
+    """A pod as a manifest defines it."""
 
-    def __init__(self, state: State, steps: Sequence[Step]) -> None:
-        self._state = state
-        self.told = [
-            Told(s.event.seq, s.event.at, decode_event(s.event.body), tuple(s.commands), "", s.event.seq)
-            for s in steps
-        ]
+    pod: Pod
+    file: str
 
-    def drop(self, seq: int) -> None:
-        """Leave an event out."""
-        index = self._index(seq)
-        self.told[index] = replace(self.told[index], event=None, note="dropped")
+    @property
+    def slot(self) -> SlotKey:
+        return slot_key(self.pod.metadata.namespace, self.pod.metadata.name)
 
-    def delay(self, seq: int, by: int, spelt: str) -> None:
-        """Let an event come later by so many µs, behind all that came in the meantime."""
-        index = self._index(seq)
-        moved = self.told.pop(index)
-        at = moved.at + by
-        place = next((n for n, one in enumerate(self.told) if n >= index and one.at > at), len(self.told))
-        before = self.told[place - 1].seq if place else moved.seq
-        after = self.told[place].seq if place < len(self.told) else before + 2
-        moved = replace(moved, seq=max(before, after - 1), at=at, note=f"delayed by {spelt}")
-        self.told.insert(place, moved)
+    @property
+    def hashes(self) -> tuple[tuple[str, str], ...]:
+        return tuple((c.name, container_hash(c)) for c in self.pod.spec.every_container)
 
-    def set(self, seq: int, text: str) -> None:
-        """Change a field of an event: `path=value`."""
-        index = self._index(seq)
-        path, value = assignment(text)
-        event = with_value(self.told[index].event, path, value, type(self.told[index].event))
-        if isinstance(event, PodSet):
-            event = _rehashed(self.told[index].event, event)
-        self.told[index] = replace(self.told[index], event=event, note=f"with {text}")
-
-    def manifest(self, data: bytes, name: str, node: str) -> None:
-        """Let the pods of a manifest have been defined by it all along; a new one comes at the end."""
-        namespace = next(
-            (t.event.static_namespace for t in self.told if isinstance(t.event, AgentStarted)), "kube-system"
+    def event(self) -> PodSet:
+        """That the pod is new."""
+        return PodSet(
+            source=Source.FILE,
+            slot=self.slot,
+            uid=PodUid(self.pod.metadata.uid),
+            pod=redact_pod(self.pod),
+            hashes=self.hashes,
+            origin=f"{self.file}#0",
         )
-        reading = read_manifest(data, name=name, node_name=node, namespace=namespace)
-        if not reading.ok:
-            wrong = [text for verdict in reading.verdicts for text in verdict.messages]
-            raise ReplayError("\n".join(f"{name}: {text}" for text in wrong))
-        for static in reading.pods:
-            self._define(static.pod, name)
 
-    def setting(self, text: str) -> None:
-        """Change a setting in every life of the agent: `name=value`."""
-        path, value = assignment(text, "NAME=VALUE, such as maxPods=10")
-        field = _SETTINGS[choose(path[0], _SETTINGS, "setting")]
-        lives = [n for n, one in enumerate(self.told) if isinstance(one.event, AgentStarted)]
-        for index in lives:
-            event = with_value(self.told[index].event, [field], value, AgentStarted)
-            self.told[index] = replace(self.told[index], event=event, note=f"with {text}")
-        if field in NodeFacts.__struct_fields__:
-            node = with_value(self._state.node, [field], value, NodeFacts)
-            self._state = replace(self._state, node=node)
 
-    def run(self) -> list[Outcome]:
+class Changes(msgspec.Struct):
+    """What is changed about a history: events by seq, settings, and the pods of manifests with their file."""
+
+    dropped: set[int] = msgspec.field(default_factory=set)
+    delayed: dict[int, tuple[int, str]] = msgspec.field(default_factory=dict)
+    """by so many µs, and as it was spelt; an event comes behind all that came in the meantime"""
+    values: dict[int, list[str]] = msgspec.field(default_factory=dict)
+    settings: list[str] = msgspec.field(default_factory=list)
+    manifests: list[tuple[str, bytes]] = msgspec.field(default_factory=list)
+
+
+class Scenario:
+    """A history with changes, re-run as it is read; raises ReplayError for a change that cannot be made."""
+
+    def __init__(self, state: State, steps: Iterable[Step], changes: Changes, node: str) -> None:
+        self._steps = steps
+        self._changes = changes
+        self._settings = [_setting(text) for text in changes.settings]
+        self._state = _with_settings(state, self._settings)
+        self._look(node)
+
+    def _look(self, node: str) -> None:
+        """Look through the history: whether the changes fit, and which pods the manifests define anew."""
+        left = {*self._changes.dropped, *self._changes.delayed, *self._changes.values}
+        namespace = ""
+        uids: dict[SlotKey, PodUid] = {}
+        first = last = 0
+        for step in self._steps:
+            seq, kind = step.event.seq, brief_of(step.event.body).kind
+            first, last = first or seq, seq
+            for record in step.commands if left else ():
+                if record.seq in left:
+                    raise ReplayError(
+                        f"{record.seq} is a decision of event {seq}; only events can be changed"
+                    )
+            if kind in _LOOKED_AT or seq in left:
+                event = decode_event(step.event.body)
+                if not self._changes.manifests:
+                    self._changed(event, seq)
+                if isinstance(event, AgentStarted):
+                    namespace = namespace or event.static_namespace
+                elif isinstance(event, PodSet):
+                    uids[event.slot] = event.uid
+            left.discard(seq)
+        if left:
+            reach = f"from {first} to {last}" if last else "over nothing"
+            raise ReplayError(
+                f"there is no event {min(left)}; the history that can be re-run reaches {reach}"
+            )
+        given = self._changes.manifests
+        pods = [pod for each in given for pod in _pods(*each, node, namespace or "kube-system")]
+        self._defined = {(pod.slot, uids[pod.slot]): pod for pod in pods if pod.slot in uids}
+        self._added = [pod for pod in pods if pod.slot not in uids]
+
+    def run(self) -> Iterator[Outcome]:
         """Take the events in; causes are given by the seqs that were recorded."""
         reducer = Reducer(self._state)
-        shown = {one.seq: one.shown_seq for one in self.told if one.seq != one.shown_seq}
-        outcomes = []
-        for one in self.told:
+        shown: dict[int, int] = {}
+        for one in self._in_order():
+            if one.seq != one.shown_seq:
+                shown[one.seq] = one.shown_seq
             decided = reducer.decide(one.seq, one.at, one.event) if one.event is not None else []
             kept = tuple(
                 replace(d, causes=tuple(sorted(shown.get(seq, seq) for seq in d.causes))) for d in decided
             )
-            outcomes.append(Outcome(one, kept))
-        return outcomes
+            yield Outcome(one, kept)
 
-    def _index(self, seq: int) -> int:
-        for index, one in enumerate(self.told):
-            if one.shown_seq == seq:
-                return index
-            if seq in [record.seq for record in one.recorded]:
-                raise ReplayError(f"{seq} is a decision of event {one.shown_seq}; only events can be changed")
-        reach = f"{self.told[0].shown_seq} to {self.told[-1].shown_seq}" if self.told else "nothing"
-        raise ReplayError(f"there is no event {seq}; the history that can be re-run reaches from {reach}")
+    def _in_order(self) -> Iterator[Told]:
+        """What is told, a delayed event where it comes now."""
+        waiting: list[Told] = []
+        before = self._state.seq
+        for one in chain(self._told(), (None,)):
+            while waiting and (one is None or one.at > waiting[0].at):
+                before = max(before, one.seq - 1) if one is not None else before + 1
+                yield replace(waiting.pop(0), seq=before)
+            if one is None:
+                return
+            if one.shown_seq in self._changes.delayed:
+                by, spelt = self._changes.delayed[one.shown_seq]
+                note = one.note if one.event is None else f"delayed by {spelt}"
+                insort(waiting, replace(one, at=one.at + by, note=note), key=lambda each: each.at)
+            else:
+                before = one.seq
+                yield one
 
-    def _define(self, pod: Pod, name: str) -> None:
-        slot = slot_key(pod.metadata.namespace, pod.metadata.name)
-        mine = [t.event.uid for t in self.told if isinstance(t.event, PodSet) and t.event.slot == slot]
-        hashes = _hashes(pod)
-        if not mine:
-            last = self.told[-1]
-            event = PodSet(
-                source=Source.FILE, slot=slot, uid=PodUid(pod.metadata.uid), pod=redact_pod(pod),
-                hashes=hashes, origin=f"{name}#0",
-            )  # fmt: skip
-            seq = max([last.seq, *(record.seq for record in last.recorded)]) + 1
-            self.told.append(Told(seq, last.at + 1, event, (), f"added from {name}", seq))
-            return
-        made_from: dict[tuple[str, str], str] = {}
-        for index, one in enumerate(self.told):
-            held = one.event
-            if isinstance(held, PodSet) and held.slot == slot and held.uid == mine[-1]:
-                kept = redact_pod(replace(pod, metadata=held.pod.metadata))
-                changed = replace(held, pod=kept, hashes=hashes, origin=f"{name}#0")
-                self.told[index] = replace(one, event=changed, note=f"defined by {name}")
-                made_from |= {(n, old): dict(hashes)[n] for n, old in held.hashes if n in dict(hashes)}
-            elif held is not None:
-                self.told[index] = replace(one, event=_made_from(held, mine[-1], made_from))
+    def _told(self) -> Iterator[Told]:
+        """The events in the order in which they were recorded, changed, and then those that are added."""
+        made_from: dict[PodUid, dict[tuple[str, str], str]] = {}
+        last, at = self._state.seq, 0
+        for step in self._steps:
+            seq, at = step.event.seq, step.event.at
+            last = step.commands[-1].seq if step.commands else seq
+            event, note = decode_event(step.event.body), ""
+            if isinstance(event, PodSet) and (pod := self._defined.get((event.slot, event.uid))) is not None:
+                event, note = _defined_by(event, pod, made_from), f"defined by {pod.file}"
+            else:
+                event = _made_from(event, made_from)
+            event, told = self._changed(event, seq)
+            dropped = seq in self._changes.dropped
+            note = "dropped" if dropped else told or note
+            yield Told(seq, at, None if dropped else event, tuple(step.commands), note, seq)
+        for pod in self._added:
+            last, at = last + 1, at + 1
+            yield Told(last, at, pod.event(), (), f"added from {pod.file}", last)
+
+    def _changed(self, event: AnyEvent, seq: int) -> tuple[AnyEvent, str]:
+        """With its settings and values, and what is to be said of it."""
+        note = ""
+        if isinstance(event, AgentStarted):
+            for field, value, text in self._settings:
+                event, note = with_value(event, [field], value, AgentStarted), f"with {text}"
+        for text in self._changes.values.get(seq, ()):
+            path, value = assignment(text)
+            changed = with_value(event, path, value, type(event))
+            event = _rehashed(event, changed) if isinstance(changed, PodSet) else changed
+            note = f"with {text}"
+        return event, note
 
 
-def _made_from(event: AnyEvent, uid: PodUid, hashes: Mapping[tuple[str, str], str]) -> AnyEvent:
-    """Containers of the pod as if they had been made from another definition: hashes by (name, hash)."""
+def _setting(text: str) -> tuple[str, Given, str]:
+    """The field of a setting, its value, and how both were spelt."""
+    path, value = assignment(text, "NAME=VALUE, such as maxPods=10")
+    return _SETTINGS[choose(path[0], _SETTINGS, "setting")], value, text
+
+
+def _with_settings(state: State, settings: Sequence[tuple[str, Given, str]]) -> State:
+    node = state.node
+    for field, value, _ in settings:
+        if field in NodeFacts.__struct_fields__:
+            node = with_value(node, [field], value, NodeFacts)
+    return replace(state, node=node)
+
+
+def _pods(file: str, data: bytes, node: str, namespace: str) -> Iterator[_Defined]:
+    reading = read_manifest(data, name=file, node_name=node, namespace=namespace)
+    if not reading.ok:
+        wrong = [text for verdict in reading.verdicts for text in verdict.messages]
+        raise ReplayError("\n".join(f"{file}: {text}" for text in wrong))
+    for static in reading.pods:
+        yield _Defined(static.pod, file)
+
+
+def _defined_by(event: PodSet, pod: _Defined, made_from: dict[PodUid, dict[tuple[str, str], str]]) -> PodSet:
+    """The pod as another manifest defines it; `made_from` learns which hashes its containers have now."""
+    now = dict(pod.hashes)
+    known = made_from.setdefault(event.uid, {})
+    known |= {(name, old): now[name] for name, old in event.hashes if name in now}
+    kept = redact_pod(replace(pod.pod, metadata=event.pod.metadata))
+    return replace(event, pod=kept, hashes=pod.hashes, origin=f"{pod.file}#0")
+
+
+def _made_from(event: AnyEvent, made_from: Mapping[PodUid, Mapping[tuple[str, str], str]]) -> AnyEvent:
+    """Containers as if they had been made from another definition: hashes by uid and (name, hash)."""
     match event:
-        case ContainerStarted() | ContainerStartFailed() if event.uid == uid:
+        case ContainerStarted() | ContainerStartFailed() if event.uid in made_from:
+            hashes = made_from[event.uid]
             return replace(event, hash=hashes.get((event.container, event.hash), event.hash))
-        case PodObserved() if event.pod.uid == uid:
+        case PodObserved() if event.pod.uid in made_from:
+            hashes = made_from[event.pod.uid]
             seen = tuple(replace(c, hash=hashes.get((c.name, c.hash), c.hash)) for c in event.pod.containers)
             return replace(event, pod=replace(event.pod, containers=seen))
         case _:
             return event
-
-
-def _hashes(pod: Pod) -> tuple[tuple[str, str], ...]:
-    return tuple((c.name, container_hash(c)) for c in pod.spec.every_container)
 
 
 def _rehashed(before: AnyEvent | None, after: PodSet) -> PodSet:

@@ -14,16 +14,17 @@ from typing import Any
 import msgspec
 
 from minikubelet.core.commands import AnyCommand, PublishStatus
-from minikubelet.replay.exportcommand import select
 from minikubelet.replay.fielddiff import changes, spell
 from minikubelet.replay.podnaming import resolve
 from minikubelet.replay.replayerrors import OK, ReplayError, command
 from minikubelet.replay.replaymoments import clock, duration
-from minikubelet.replay.replaypaint import say
+from minikubelet.replay.replaypaint import say, say_json_array
+from minikubelet.replay.replayprogress import progress
 from minikubelet.replay.replaytale import journal_of, nodes_of
+from minikubelet.replay.selecting import select
 from minikubelet.replay.sentences import of_event
 from minikubelet.replay.timelinerows import overview, sentence_of
-from minikubelet.replay.whatif import Outcome, Scenario
+from minikubelet.replay.whatif import Changes, Outcome, Scenario
 from minikubelet.wire.records import decode_command
 
 _COLUMN = 62
@@ -38,36 +39,53 @@ def run(options: argparse.Namespace) -> int:
     nodes = nodes_of(reader)
     slot = resolve(options.pod, overview(reader).slots, nodes)[0] if options.pod else ""
     chosen = select(reader, since=0, slot="")
-    scenario = Scenario(chosen.state, chosen.steps)
-    change(scenario, options, nodes[-1])
-    outcomes = scenario.run()
-    differing = [one for one in outcomes if _differs(one, slot)]
+    scenario = Scenario(chosen.state, chosen.steps, changes_of(options), nodes[-1])
+    total = _Total()
+    differing = _differing(scenario, slot, total)
     if options.output == "json":
-        say(msgspec.json.format(msgspec.json.encode([_as_json(one) for one in differing]), indent=2).decode())
+        say_json_array(_as_json(one) for one in differing)
         return OK
     for line in lines(differing, slot):
         say(line)
-    total = sum(len(one.decisions) for one in outcomes)
-    say(f"{len(outcomes):,} events re-run, {total:,} decisions; {len(differing):,} events lead to others")
+    say(
+        f"{total.events:,} events re-run, {total.decisions:,} decisions;"
+        f" {total.differing:,} events lead to others"
+    )
     return OK
 
 
-def change(scenario: Scenario, options: argparse.Namespace, node: str) -> None:
-    """Apply the changes of a command line; raises ReplayError for the first that cannot be."""
-    for text in options.setting:
-        scenario.setting(text)
+class _Total(msgspec.Struct):
+    """What a re-run came to."""
+
+    events: int = 0
+    decisions: int = 0
+    differing: int = 0
+
+
+def _differing(scenario: Scenario, slot: str, total: _Total) -> Iterator[Outcome]:
+    tell = progress("re-run")
+    for one in scenario.run():
+        total.events += 1
+        tell(total.events, one.told.seq)
+        total.decisions += len(one.decisions)
+        if _differs(one, slot):
+            total.differing += 1
+            yield one
+
+
+def changes_of(options: argparse.Namespace) -> Changes:
+    """The changes of a command line; raises ReplayError for the first that cannot be read."""
+    changes = Changes(settings=options.setting, dropped=set(options.drop))
     for path in options.manifest:
         try:
-            data = Path(path).read_bytes()
+            changes.manifests.append((Path(path).name, Path(path).read_bytes()))
         except OSError as error:
             raise ReplayError(f"{path} cannot be read: {error.strerror}") from None
-        scenario.manifest(data, Path(path).name, node)
     for seq, text in options.set:
-        scenario.set(_seq(seq), text)
+        changes.values.setdefault(_seq(seq), []).append(text)
     for seq, text in options.delay:
-        scenario.delay(_seq(seq), duration(text), text)
-    for seq in options.drop:
-        scenario.drop(seq)
+        changes.delayed[_seq(seq)] = (duration(text), text)
+    return changes
 
 
 def _seq(text: str) -> int:

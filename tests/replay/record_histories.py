@@ -10,8 +10,9 @@ import tempfile
 from pathlib import Path
 
 from minikubelet.core.behaviours import TODAY
-from minikubelet.replay.exportcommand import select, write
+from minikubelet.replay.exportcommand import write
 from minikubelet.replay.replayhistory import open_journal
+from minikubelet.replay.selecting import select
 from minikubelet.wire.records import CORE_VERSION
 from tests.replay.history_scripts import SCRIPTS
 

@@ -18,8 +18,8 @@ from minikubelet.model.ids import PodUid, SlotKey, Source
 from minikubelet.model.pod import EphemeralContainer, ProbeKind
 from minikubelet.replay.aliases import Aliases
 from minikubelet.replay.anonymise import HARMLESS, HARMLESS_LISTS, Anonymiser
-from minikubelet.replay.exportcommand import of_slots
 from minikubelet.replay.replayhistory import brief_of
+from minikubelet.replay.selecting import of_slots
 from minikubelet.replay.timelinerows import Filter, rows
 from minikubelet.wire.records import decode_snapshot
 from tests.replay.replay_world import Ran, run_command, shop

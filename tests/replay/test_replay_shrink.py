@@ -11,8 +11,8 @@ import pytest
 
 from minikubelet.journal.journalreader import JournalReader
 from minikubelet.ports.journalport import RecordKind
-from minikubelet.replay.exportcommand import select
 from minikubelet.replay.replayhistory import open_journal
+from minikubelet.replay.selecting import select
 from minikubelet.replay.shrinking import EMPTY, Goal, Taken, rerun, smallest
 from minikubelet.wire.records import decode_command, decode_event
 from tests.replay.replay_world import run_command, shop
