@@ -52,6 +52,9 @@ class Behaviour(IntEnum):
     UNCLAIMED_WHILE_ENDING = 12
     """A pod that no source holds any more goes for good, also when it was just coming to its own end as the
     sources were seen: what it had left on the node stayed until something else happened to it."""
+    FAILED_STOPS_ARE_GIVEN_UP = 13
+    """A container that was to be stopped for another definition, and is wanted as it runs by the time the
+    failed stop would be tried again, ends as any other: it was started anew whatever its policy said."""
 
 
 Behaviours = tuple[Behaviour, ...]

@@ -209,11 +209,21 @@ def _main(gen: Generation, container: Container, sandbox: Sandbox, draft: Draft)
         if record.unhealthy is not None:
             grace = probes.grace_of_unhealthy(gen, container, record.unhealthy)
             return stop_container(gen, record, draft, Reason.UNHEALTHY, grace)
-        return gen
+        return _giving_up(gen, record, draft)
     again = is_sidecar(container) or will_restart(gen, record, draft.behaviours)
     if record.life is Life.EXITED and not again:
         return gen
     return _start(gen, record, sandbox, draft)
+
+
+def _giving_up(gen: Generation, record: ContainerRecord, draft: Draft) -> Generation:
+    """A container runs as it should: a stop of it that failed is not tried again, nor its start due."""
+    failed = record.again and record.name in gen.retries
+    if not failed or Behaviour.FAILED_STOPS_ARE_GIVEN_UP not in draft.behaviours:
+        return gen
+    if draft.held_back(gen, record.name):
+        return gen
+    return with_record(gen, replace(record, again=False))
 
 
 def _changed(gen: Generation, record: ContainerRecord) -> bool:

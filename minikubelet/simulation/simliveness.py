@@ -15,6 +15,7 @@ import msgspec
 from minikubelet.core.state import Stage
 from minikubelet.model.ids import PodUid, SlotKey, Source
 from minikubelet.model.pod import Pod, ProbeKind
+from minikubelet.model.status import from_rfc3339
 from minikubelet.ports.apiport import JsonObject
 from minikubelet.simulation.simengine import NODE, Instance
 from minikubelet.simulation.simlife import AgentLife
@@ -130,15 +131,19 @@ def _job(world: World, wanted: Wanted, running: list[Instance], status: JsonObje
         every = (*wanted.pod.spec.init_containers, *wanted.pod.spec.containers)
         if told == "Failed" and all(wanted.restarts(c.name, 1) for c in every) and not deadline:
             yield f"{wanted.slot} is told to have failed, and whatever fails is started again"
-    elif deadline and not _kept_by_the_clock(world, wanted):
+    elif deadline and not _kept_by_the_clock(world, wanted, status):
         yield f"{wanted.slot} has a deadline and is told to be {told}"
     else:
         yield from _goes_on(world, wanted, running, status)
 
 
-def _kept_by_the_clock(world: World, wanted: Wanted) -> bool:
+def _kept_by_the_clock(world: World, wanted: Wanted, status: JsonObject | None) -> bool:
     """Whether the clock was set back after the pod came, so that its deadline is later than anybody waits."""
-    return world.agent_clock.offset < -PATIENCE * SECOND and wanted.first_at < world.safety.jumped_at
+    began, deadline = (status or {}).get("startTime"), wanted.pod.spec.active_deadline_seconds
+    if not began or deadline is None or wanted.first_at > world.safety.jumped_at:
+        return False
+    left = from_rfc3339(began) + deadline * SECOND - world.agent_clock.now()
+    return left > PATIENCE * SECOND
 
 
 def _goes_on(
@@ -153,12 +158,16 @@ def _goes_on(
         last = made[-1] if made else None
         if last is None or not (last.running or _may_rest(last, wanted)):
             yield f"{wanted.slot} {container.name} neither runs nor has ended well"
+        elif last.ended_at and not last.gone and not world.safety.restarts.knows(last):
+            yield f"{last.id} has ended, and the agent was not told"
         elif last.running and last.hash != wanted.hashes[container.name]:
             yield f"{wanted.slot} {container.name} runs by an older definition"
     programs = [world.engine.containers[each.id] for each in running]
     if any(each.script.seconds is not None for each in programs):
         yield f"{wanted.slot} is about to end"
     boxes = [s for s in world.engine.sandboxes.values() if s.node == NODE and s.config.uid == wanted.uid]
+    if running and not any(each.shown.ready for each in boxes):
+        yield f"{wanted.slot} runs, and its sandbox does not live"
     if not running and any(each.shown.ready for each in boxes):
         yield f"{wanted.slot} has ended, and its sandbox lives"
     if status is not None and not running:

@@ -50,6 +50,10 @@ class Restarts:
                 if shown.phase is ContainerPhase.EXITED:
                     self._ends.setdefault(shown.id, seq)
 
+    def knows(self, instance: Instance) -> bool:
+        """Whether the agent was told of the end of a container."""
+        return instance.id in self._ends
+
     def judge(self, instance: Instance, wanted: Wanted) -> None:
         """A container is started that ran before."""
         history = self._lifetime(instance, wanted)
@@ -106,7 +110,8 @@ class Restarts:
             # A new sandbox may bring the containers up at once, and does not make their crashes forgotten.
             moved = before.sandbox_id != after.sandbox_id
             restarts = restarts + 1 if counts and not moved else 0
-            most = most + 1 if counts or moved else 0
+            lost = before.gone and not before.ended_at  # nobody saw whether it ended by itself
+            most = most + 1 if counts or moved or lost else 0
         last = history[-1]
         if last.ended_at - last.started_at >= FORGOTTEN or last.sandbox_id != instance.sandbox_id:
             return

@@ -6,12 +6,19 @@ import pytest
 from msgspec.structs import replace
 
 from minikubelet.core.behaviours import TODAY, Behaviour, Behaviours
-from minikubelet.core.commands import CreateMirror, PublishStatus, Reason, StartSandbox, StopContainer
+from minikubelet.core.commands import (
+    CreateMirror,
+    PublishStatus,
+    Reason,
+    StartContainer,
+    StartSandbox,
+    StopContainer,
+)
 from minikubelet.core.events import AgentStarted, RuntimeListed
 from minikubelet.model.ids import PodUid, Source
 from minikubelet.model.observed import ContainerPhase
 from minikubelet.wire.records import CORE_VERSION, UnknownRecord, decode_event, encode_event
-from tests.core.core_world import SECOND, World, sidecar, static_pod
+from tests.core.core_world import SECOND, World, container, sidecar, static_pod
 
 THEN: Behaviours = ()
 LATE = (Behaviour.FULL_GRACE_WHEN_LATE,)
@@ -241,3 +248,31 @@ def test_nothing_is_left_of_a_pod_that_nobody_holds_when_its_own_end_comes() -> 
     assert left_of_a_pod_that_went_while_it_ended(TODAY) == []
     before = TODAY[: Behaviour.UNCLAIMED_WHILE_ENDING - 1]
     assert left_of_a_pod_that_went_while_it_ended(before) == ["kube-system/web-node", "a"]
+
+
+def after_a_failed_stop(behaviours: Behaviours) -> World:
+    """A job's definition is edited and edited back, and the stop that the first edit led to failed."""
+    world = World(Source.API, api=True, node={"behaviours": behaviours})
+    world.offer(job := static_pod(restart_policy="OnFailure"), Source.API)
+    world.run_until_idle()
+    world.runtime.fail("StopContainer", "KillContainerError")
+    world.offer(static_pod(container(image="app:2"), restart_policy="OnFailure"), Source.API)
+    world.offer(job, Source.API)
+    world.step()
+    return world
+
+
+def test_a_container_whose_failed_stop_was_given_up_ends_as_any_other() -> None:
+    for behaviours, starts in ((TODAY, 1), (TODAY[: Behaviour.FAILED_STOPS_ARE_GIVEN_UP - 1], 2)):
+        world = after_a_failed_stop(behaviours)
+        world.advance(20)
+        world.exit(code=0)
+        world.advance(20)
+        assert len(world.all(StartContainer)) == starts
+
+
+def test_one_that_ends_before_a_failed_stop_would_be_tried_again_may_have_been_stopped() -> None:
+    world = after_a_failed_stop(TODAY)
+    world.exit(code=0)
+    world.run_until_idle()
+    assert len(world.all(StartContainer)) == 2
