@@ -21,7 +21,7 @@ _MAX_INT32 = 2**31 - 1
 _INT32 = range(-(2**31), 2**31)
 _MAX_NAMESERVERS = 3
 _MAX_SEARCHES = 32
-_OPERATORS = ("Exists", "Equal", "Lt", "Gt")
+_OPERATORS = ("Equal", "Exists")
 
 
 def check_pod(pod: Pod, findings: Findings) -> None:

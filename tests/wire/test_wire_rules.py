@@ -68,6 +68,11 @@ REFUSED: list[tuple[str, object, str]] = [
         "spec.hostAliases[0].hostnames[0]: Invalid value",
     ),
     ("spec.tolerations", [{}], "spec.tolerations[0].operator: Invalid value"),
+    (
+        "spec.tolerations",
+        [{"key": "a", "operator": "Gt", "value": "1"}],
+        "spec.tolerations[0].operator: Unsupported value",
+    ),
     ("spec.tolerations", [{"key": "a", "operator": "In"}], "spec.tolerations[0].operator: Unsupported value"),
     ("spec.tolerations", [{"key": "a", "effect": "No"}], "spec.tolerations[0].effect: Unsupported value"),
     ("spec.tolerations", [{"key": "a", "tolerationSeconds": 1}], "must be NoExecute"),
