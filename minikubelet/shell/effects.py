@@ -11,6 +11,7 @@ import asyncio
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Protocol, assert_never
 from weakref import WeakValueDictionary
 
@@ -134,6 +135,7 @@ class Effects:
                 )
             case StopSandbox():
                 await self._runtime.stop_pod_sandbox(command.sandbox_id)
+                await self._release(command.uid)  # of a pod that has ended, all else stays
                 return SandboxStopped(slot=command.slot, uid=command.uid, sandbox_id=command.sandbox_id)
             case RemoveSandbox():
                 async with self._tidying(command.uid):
@@ -255,6 +257,10 @@ class Effects:
         await self._runtime.remove_pod_sandbox(sandbox_id)
         self._ips.pop(sandbox_id, None)
 
+    async def _release(self, uid: PodUid) -> None:
+        if (pod := self._vault.get(uid)) is not None:
+            await self._configs.release(pod)
+
     async def _clean_up(self, command: CleanUpPod) -> PodCleanedUp:
         serial = self._vault.serial(command.uid)
         for shown in await self._runtime.list_pods(command.uid):
@@ -262,15 +268,10 @@ class Effects:
                 await self._remove_sandbox(sandbox.id)
             for container in shown.containers:
                 await self._runtime.remove_container(container.id)
-        pod = self._vault.get(command.uid)
-        if pod is not None:
-            await self._configs.release(pod)
+        await self._release(command.uid)
         # A source may hold the pod again since this was decided; the loop will then want it anew.
         keep = command.keep_definition or self._vault.offered(command.uid)
-
-        def remove() -> None:
-            self._paths.remove(command.slot, command.uid, keep_definition=keep)
-
+        remove = partial(self._paths.remove, command.slot, command.uid, keep_definition=keep)
         await anyio.to_thread.run_sync(remove)
         if self._vault.offered(command.uid):
             await self._vault.write(command.uid)
@@ -279,8 +280,7 @@ class Effects:
         return PodCleanedUp(slot=command.slot, uid=command.uid)
 
     def _pod(self, command: StartSandbox | StartContainer) -> Pod:
-        pod = self._vault.get(command.uid)
-        if pod is None:
+        if (pod := self._vault.get(command.uid)) is None:
             raise RuntimeFault("CreateContainerConfigError", "the pod's definition is not known any more")
         return pod
 

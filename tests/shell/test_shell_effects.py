@@ -217,6 +217,21 @@ def test_a_sandbox_is_stopped_or_removed(world: World) -> None:
     assert world.runtime.calls[-2:] == ["stop_pod_sandbox s1", "remove_pod_sandbox s1"]
 
 
+def test_the_volumes_of_a_pod_that_has_ended_go_and_all_else_stays(world: World) -> None:
+    """As upstream's, which unmounts what a terminated pod had mounted; its logs can still be read."""
+    volume = world.paths.volume(UID, "empty-dir", "data")
+    log = world.paths.log(SLOT, UID, "main", 0)
+    for directory in (volume, log.parent):
+        directory.mkdir(parents=True)
+    (volume / "file").write_text("x")
+    log.write_text("x")
+    stop = StopSandbox(slot=SLOT, reason=Reason.POD_FINISHED, uid=UID, sandbox_id="s1")
+    world.carry_out(stop, pod())
+    assert not world.paths.volumes(UID).exists()
+    assert log.is_file()
+    assert world.paths.definition(UID).is_file()
+
+
 def test_a_failed_stop_names_its_lane(world: World) -> None:
     world.runtime.faults["stop_container"] = RuntimeFault("Unavailable", "gone", unreachable=True)
     event = world.carry_out(STOP)
