@@ -76,9 +76,10 @@ class AgentRun:
         self.until(self._ready, "the agent to have read its sources")
         return self
 
-    def join(self, kubeconfig: Path) -> None:
-        """Report to this API server instead of an embedded one."""
+    def joined(self, kubeconfig: Path) -> Self:
+        """The same, to report to this API server instead of an embedded one."""
         self._flags += ["--kubeconfig", str(kubeconfig)]
+        return self
 
     def launch(self) -> None:
         """Start the process without waiting for it."""

@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from bench._agentproc import AgentRun
+from bench._apiproc import ApiProcess
 from bench._apiwatch import version_of
 from bench._podfiles import Change, Folder
 from bench._results import Results, quantiles, say
@@ -95,9 +96,13 @@ class Mix:
 
 
 def sustain(pods: int, rate: float, seconds: float, seed: int, latency_ms: float) -> Results:
-    """Fill a folder, let it settle, change it at that rate, and see that it comes out right."""
+    """Fill a folder, let it settle, change it at that rate, and see that it comes out right.
+
+    The API server is a process of its own, as any cluster's is.
+    """
     endpoint = f"simulated://?seed={seed}&latency={latency_ms:g}ms"
-    with AgentRun("simulated", pods=pods * 2, endpoint=endpoint) as agent:
+    agent = AgentRun("simulated", pods=pods * 2, endpoint=endpoint)
+    with ApiProcess() as api, agent.joined(api.kubeconfig):
         mix = Mix(Folder(agent.manifests, agent.base / "out", plain=True), pods, seed)
         say(f"filling the folder with {pods:,} pods …")
         mix.fill()
@@ -105,8 +110,8 @@ def sustain(pods: int, rate: float, seconds: float, seed: int, latency_ms: float
         agent.until(lambda: agent.ask("/status")["untold"] == 0, "the API server to be told")
         mix.done.clear()
         mix.counts.clear()
-        before, size = agent.usage(), agent.journal_bytes()
-        writes, began = version_of(agent.root / "kubeconfig"), time.monotonic()
+        before, size, served = agent.usage(), agent.journal_bytes(), api.usage()
+        writes, began = version_of(api.kubeconfig), time.monotonic()
         _at_rate(mix, rate, seconds)
         wrote = time.monotonic() - began
         settled = _until_quiet(agent)
@@ -121,7 +126,8 @@ def sustain(pods: int, rate: float, seconds: float, seed: int, latency_ms: float
             "cpu_ms_per_change": round((after.cpu_s - before.cpu_s) / made * 1000, 3),
             "rss_mib": round(after.rss_mib, 1),
             "journal_bytes": agent.journal_bytes() - size,
-            "api_writes": version_of(agent.root / "kubeconfig") - writes,
+            "api_writes": version_of(api.kubeconfig) - writes,
+            "api_server_cpu_s": round(api.usage().cpu_s - served.cpu_s, 2),
         }
         agent.stop()
         return _told(f"simulated {pods} pods {rate:g}/s", agent, mix, follow(agent.records()), used)

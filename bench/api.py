@@ -51,7 +51,7 @@ def measured(runtime: str, pods: int, outage: float, latency_ms: float) -> Resul
     endpoint = f"simulated://?seed=1&latency={latency_ms:g}ms" if runtime == "simulated" else ""
     agent = AgentRun(runtime, pods=pods, endpoint=endpoint)
     with CountedStub(agent.base) as stub:
-        agent.join(stub.kubeconfig)
+        agent.joined(stub.kubeconfig)
         with agent, watching(stub.direct) as watch:
             run = _Run(agent, stub, watch, pods)
             return run.outage(outage) if outage else run.come_and_go()
