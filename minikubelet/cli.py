@@ -133,6 +133,10 @@ def _logging_format(command: argparse.ArgumentParser, default: str) -> None:
     )
 
 
+_YES = ("1", "true", "yes", "on")
+_NO = ("0", "false", "no", "off")
+
+
 def _from_environment(command: argparse.ArgumentParser) -> None:
     """Let every flag be given as MINIKUBELET_FLAG_NAME too; a flag that is written counts more."""
     for action in command._actions:  # noqa: SLF001 - argparse has no public list of them
@@ -141,7 +145,9 @@ def _from_environment(command: argparse.ArgumentParser) -> None:
         if not given or action.dest == "help":
             continue
         if action.nargs == 0:
-            action.default = given.lower() in {"1", "true", "yes"}
+            if given.lower() not in (*_YES, *_NO):
+                command.error(f"the environment says {flag} {given}; write true or false")
+            action.default = given.lower() in _YES
         elif action.choices is not None and given not in action.choices:
             command.error(f"the environment says {flag} {given}; choose from {', '.join(action.choices)}")
         else:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from typing import TextIO, cast
+from collections.abc import MutableMapping
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -41,6 +42,14 @@ class _Unfailing:
             self._stream.flush()
 
 
+def _printable(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Spell what a terminal would obey: values may hold what a container has said."""
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[key] = "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in value)
+    return event
+
+
 def configure_logging(settings: LoggingSettings) -> None:
     """One line an event: `text` on standard error, coloured on a terminal, or `json` on standard output."""
     level = logging.DEBUG if settings.verbosity >= DEBUG_FROM else logging.INFO
@@ -48,7 +57,7 @@ def configure_logging(settings: LoggingSettings) -> None:
     renderers: list[structlog.typing.Processor] = (
         [structlog.processors.EventRenamer("msg"), structlog.processors.JSONRenderer(default=str)]
         if structured
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
+        else [_printable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
     )
     structlog.configure(
         processors=[

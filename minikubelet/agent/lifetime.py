@@ -25,6 +25,7 @@ from minikubelet.agent.livetable import LiveTable
 from minikubelet.agent.nodename import claim_node
 from minikubelet.agent.reports import Reports
 from minikubelet.agent.runtimechoice import Choice, choose_runtime
+from minikubelet.agent.startchecks import check_start
 from minikubelet.model.settings import LogFormat, LoggingSettings
 from minikubelet.ports.runtimeport import RuntimeFault
 from minikubelet.shell.podpaths import PodPaths
@@ -73,6 +74,7 @@ async def _live(plan: AgentPlan, *, json_lines: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     _make_places(plan)
+    check_start(plan)
     for warning in plan.warnings:
         _log.warning(warning)
     clock = SystemClock()

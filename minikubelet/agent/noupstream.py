@@ -23,7 +23,7 @@ class NoUpstream:
     def mirror_gone(self, slot: SlotKey, uid: PodUid) -> None:
         """There are no mirror pods."""
 
-    def status_seen(self, slot: SlotKey, uid: PodUid, seen: JsonObject) -> None:
+    def status_seen(self, slot: SlotKey, uid: PodUid, seen: JsonObject, *, listed: bool = False) -> None:
         """There are no objects."""
 
     def upstream_reachable(self) -> None:

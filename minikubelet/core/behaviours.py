@@ -55,6 +55,9 @@ class Behaviour(IntEnum):
     FAILED_STOPS_ARE_GIVEN_UP = 13
     """A container that was to be stopped for another definition, and is wanted as it runs by the time the
     failed stop would be tried again, ends as any other: it was started anew whatever its policy said."""
+    MIRRORS_GO_WITH_THEIR_FILES = 14
+    """The mirror of a static pod whose file went away goes as the pod has gone: it stayed for as long as any
+    other file was broken, though that one cannot hold the pod."""
 
 
 Behaviours = tuple[Behaviour, ...]

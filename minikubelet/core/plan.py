@@ -55,7 +55,7 @@ def plan(slot: Slot, node: NodeFacts, now: Moment, before: Slot | None = None) -
         slot = slot if gen is generation else slot.put(gen)
     slot = _publish(slot, node, draft, before)
     slot = _release(slot, draft)
-    slot = _mirror(slot, node, draft)
+    slot = _mirror(slot, node, draft, before)
     return replace(_wake(slot, draft), planned_at=now.at), draft.decisions
 
 
@@ -178,13 +178,14 @@ def _status_told(gen: Generation, status: PodStatus, draft: Draft) -> PublishSta
     )
 
 
-def _mirror(slot: Slot, node: NodeFacts, draft: Draft) -> Slot:
+def _mirror(slot: Slot, node: NodeFacts, draft: Draft, before: Slot | None) -> Slot:
     """Keep one mirror pod for the newest static pod; known only once the API server was listed."""
     if not node.has_api or Source.API not in node.synced:
         return slot
     wanted = _mirrored(slot)
     if slot.mirror is not None:
-        return _existing_mirror(slot, slot.mirror, wanted, node, draft)
+        orphaned = _orphaned(slot, node, before)
+        return _existing_mirror(slot, slot.mirror, wanted, draft, orphaned=orphaned)
     if wanted is None:
         return slot
     if draft.now.at < slot.mirror_free_at <= draft.now.at + MIRROR_PAUSE:
@@ -200,11 +201,11 @@ def _mirror(slot: Slot, node: NodeFacts, draft: Draft) -> Slot:
 
 
 def _existing_mirror(
-    slot: Slot, mirror: Mirror, wanted: Generation | None, node: NodeFacts, draft: Draft
+    slot: Slot, mirror: Mirror, wanted: Generation | None, draft: Draft, *, orphaned: bool
 ) -> Slot:
     outdated = mirror.deleting or (wanted is not None and mirror.hash != config_hash(wanted))
     asked = f"delete:{mirror.uid}"
-    if not (outdated or _orphaned(slot, node)) or slot.mirror_asked == asked:
+    if not (outdated or orphaned) or slot.mirror_asked == asked:
         return slot
     reason = Reason.MIRROR_OUTDATED if outdated else Reason.MIRROR_ORPHANED
     command = DeleteMirror(slot=slot.key, reason=reason, mirror_uid=mirror.uid)
@@ -221,10 +222,24 @@ def _mirrored(slot: Slot) -> Generation | None:
     return None
 
 
-def _orphaned(slot: Slot, node: NodeFacts) -> bool:
-    """Whether there is no static pod for the mirror, and no file is broken that may hold it."""
+def _orphaned(slot: Slot, node: NodeFacts, before: Slot | None) -> bool:
+    """Whether there is no static pod for the mirror, and no file is broken that may hold it.
+
+    Of one that has just gone since its file went away, it is certain.
+    """
     held = any(gen.source is Source.FILE and gen.stage is not Stage.CLEANED for gen in slot.generations)
-    return not held and node.all_synced and node.rejected == 0
+    if held or not node.all_synced:
+        return False
+    return node.rejected == 0 or (
+        Behaviour.MIRRORS_GO_WITH_THEIR_FILES in node.behaviours
+        and before is not None
+        and any(_given_up(gen) and slot.find(gen.uid) is None for gen in before.generations)
+    )
+
+
+def _given_up(gen: Generation) -> bool:
+    """Whether a static pod ends because its file went away."""
+    return gen.source is Source.FILE and gen.ending is not None and gen.ending.reason is Reason.POD_REMOVED
 
 
 def config_hash(gen: Generation) -> str:

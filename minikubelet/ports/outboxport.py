@@ -44,7 +44,7 @@ class Outbox(Protocol):
     def mirror_gone(self, slot: SlotKey, uid: PodUid) -> None:
         """The API server holds this mirror no longer."""
 
-    def status_seen(self, slot: SlotKey, uid: PodUid, seen: JsonObject) -> None:
+    def status_seen(self, slot: SlotKey, uid: PodUid, seen: JsonObject, *, listed: bool = False) -> None:
         """The API server shows this object; a status of ours that somebody changed is told again."""
 
     def upstream_reachable(self) -> None:

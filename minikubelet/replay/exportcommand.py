@@ -15,7 +15,7 @@ import msgspec
 
 from minikubelet.core.reducer import Reducer
 from minikubelet.journal.exportfile import ExportError, write_export
-from minikubelet.journal.journalreader import EXPORT_SUFFIX
+from minikubelet.journal.journalreader import EXPORT_SUFFIX, JournalReader
 from minikubelet.ports.journalport import Record, RecordKind, Snapshot
 from minikubelet.replay.anonymise import Anonymiser
 from minikubelet.replay.podnaming import resolve
@@ -41,6 +41,8 @@ from minikubelet.wire.records import (
 def run(options: argparse.Namespace) -> int:
     """Write an export and verify it."""
     path = Path(options.output_file)
+    if not path.name or path.name == EXPORT_SUFFIX:
+        raise ReplayError(f"{options.output_file!r} names no file; write one such as bug{EXPORT_SUFFIX}")
     if path.suffix != EXPORT_SUFFIX:
         raise ReplayError(
             f"{path}: name the file {path.with_suffix(EXPORT_SUFFIX).name}: {EXPORT_SUFFIX} tells an export"
@@ -50,13 +52,17 @@ def run(options: argparse.Namespace) -> int:
     slot = resolve(options.pod, found.slots, nodes_of(reader))[0] if options.pod else ""
     since = found.last_at - duration(options.last) if options.last else 0
     chosen: Selection = select(reader, since=since, slot=slot)
+    differs = ""
     if options.anonymise:
+        differs = _difference(reader)
         chosen = anonymised(chosen, nodes_of(reader))
     total = write(chosen, path, "exported")
     if chosen.left_out:
         sys.stderr.write(
             f"{chosen.left_out:,} records before a gap in the journal, or an older form of it, are left out\n"
         )
+    if differs:
+        sys.stderr.write(f"{differs}\n")
     tell_damage(reader)
     checked = Verifier(open_journal(path)).run(progress=progress("verified"))
     if options.anonymise and checked.divergences:
@@ -67,6 +73,17 @@ def run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     sys.stdout.write(f"{path}: {total:,} records, {path.stat().st_size:,} bytes; {told}\n")
     return OK
+
+
+def _difference(reader: JournalReader) -> str:
+    """That an anonymised export, whose decisions are made anew, will not show what differs in its journal."""
+    found = Verifier(open_journal(reader.path)).run(progress=progress("verified")).divergences
+    if not found:
+        return ""
+    return (
+        f"this version decides otherwise than was recorded, from seq {found[0].seq} on, and the export holds"
+        " what it decides now: to report the difference, export without --anonymise"
+    )
 
 
 def write(chosen: Selection, path: Path, done: str = "") -> int:

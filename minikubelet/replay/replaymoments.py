@@ -14,6 +14,7 @@ from minikubelet.wire.durations import parse_duration
 
 SECOND = 1_000_000
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_LONGEST = 100 * 365 * _DAY * SECOND
 
 
 class Moment(NamedTuple):
@@ -49,9 +50,12 @@ def parse_moment(text: str) -> Moment:
 def duration(text: str) -> int:
     """Read `30s`, `1h30m`, `500ms` as microseconds; raises ReplayError."""
     try:
-        return round(parse_duration(text) * SECOND)
-    except ValueError:
+        found = round(parse_duration(text) * SECOND)
+    except (ValueError, OverflowError):
         raise ReplayError(f"{text!r} is no duration; write 30s, 5m or 1h30m") from None
+    if found > _LONGEST:
+        raise ReplayError(f"{text!r} is longer than anything that is kept: a hundred years")
+    return found
 
 
 def clock(at: int) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -61,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     kept = smallest(state, events, goal, _progress)
     result = rerun(state, kept)
     shown = last if options.decision is None else None
-    written = result.steps if shown is None else _recorded(result, goal)
+    written = result.steps if shown is None else _recorded(result, kept, goal)
     header = msgspec.structs.replace(chosen.header, core=CORE_VERSION, schema=schema_hash())
     write(Selection(header, state, written), out)
     told = "; ".join(f"{of_command(c)}, because {because(c)}" for c, _ in goal.decided)
@@ -130,13 +131,19 @@ def _beginning(chosen: JournalSelection, goal: Goal, last: Step) -> tuple[State,
     raise ReplayError("it shows only with the seqs that were recorded, and cannot be shrunk")
 
 
-def _recorded(result: Run, goal: Goal) -> list[Step]:
-    """The steps with the old decisions in the place of the new ones, so that the divergence stays."""
+def _recorded(result: Run, events: Sequence[Taken], goal: Goal) -> list[Step]:
+    """The steps with the old decisions in the place of the new ones, so that the divergence stays.
+
+    Of their recorded causes, they keep those that are left.
+    """
+    numbers = {taken.seq: step.event.seq for taken, step in zip(events, result.steps, strict=True)}
     event, now = result.steps[-1]
     new = [one for one, _ in goal.decided]
     kept = [(decode_command(r.body), r.body, r.causes) for r in now]
     bodies = [(body, causes) for one, body, causes in kept if one not in new]
-    bodies += [(msgspec.Raw(encode_command(one)), (event.seq,)) for one, _ in goal.undecided]
+    for one, recorded in goal.undecided:
+        causes = tuple(sorted(numbers[seq] for seq in recorded or () if seq in numbers))
+        bodies.append((msgspec.Raw(encode_command(one)), causes or (event.seq,)))
     commands = [
         Record(number, RecordKind.COMMAND, event.at, body, causes)
         for number, (body, causes) in enumerate(bodies, event.seq + 1)

@@ -46,7 +46,9 @@ def _newest(reader: JournalReader, lines: int) -> int:
     """The seq with which the last so many records begin."""
     newest: deque[int] = deque()
     for head in reversed(reader.headers()):
-        newest = deque((record.seq for record in reader.records(head.first)), maxlen=max(lines, 1))
+        newest = deque(
+            (record.seq for record in reader.records(head.first)), maxlen=min(max(lines, 1), sys.maxsize)
+        )
         if len(newest) == newest.maxlen:
             break
     if not newest:

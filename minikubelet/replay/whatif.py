@@ -186,7 +186,10 @@ class Scenario:
                 event, note = _defined_by(event, pod, made_from), f"defined by {pod.file}"
             else:
                 event = _made_from(event, made_from)
+            before = event
             event, told = self._changed(event, seq)
+            if isinstance(before, PodSet) and isinstance(event, PodSet):
+                _learn(made_from, event.uid, before.hashes, event.hashes)
             dropped = seq in self._changes.dropped
             note = "dropped" if dropped else told or note
             yield Told(seq, at, None if dropped else event, tuple(step.commands), note, seq)
@@ -233,11 +236,22 @@ def _pods(file: str, data: bytes, node: str, namespace: str) -> Iterator[_Define
 
 def _defined_by(event: PodSet, pod: _Defined, made_from: dict[PodUid, dict[tuple[str, str], str]]) -> PodSet:
     """The pod as another manifest defines it; `made_from` learns which hashes its containers have now."""
-    now = dict(pod.hashes)
-    known = made_from.setdefault(event.uid, {})
-    known |= {(name, old): now[name] for name, old in event.hashes if name in now}
+    _learn(made_from, event.uid, event.hashes, pod.hashes)
     kept = redact_pod(replace(pod.pod, metadata=event.pod.metadata))
     return replace(event, pod=kept, hashes=pod.hashes, origin=f"{pod.file}#0")
+
+
+def _learn(
+    made_from: dict[PodUid, dict[tuple[str, str], str]],
+    uid: PodUid,
+    before: Sequence[tuple[str, str]],
+    after: Sequence[tuple[str, str]],
+) -> None:
+    """Containers that were made from these hashes are as if made from those: the pod was so all along."""
+    now = dict(after)
+    changed = {(name, old): now[name] for name, old in before if now.get(name, old) != old}
+    if changed:
+        made_from.setdefault(uid, {}).update(changed)
 
 
 def _made_from(event: AnyEvent, made_from: Mapping[PodUid, Mapping[tuple[str, str], str]]) -> AnyEvent:

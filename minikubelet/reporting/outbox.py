@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 import structlog
+from msgspec.structs import replace
 
 from minikubelet.apiclient.apibackoff import Backoff, BackoffPolicy
 from minikubelet.apiclient.apierrors import ApiError, ApiUnreachable
@@ -99,15 +100,23 @@ class ApiOutbox:
             self._lines[slot].box.lose_mirror(uid)
             self._schedule(slot)
 
-    def status_seen(self, slot: SlotKey, uid: PodUid, seen: JsonObject) -> None:
-        """The API server shows this object; a status of ours that somebody changed is told again."""
+    def status_seen(self, slot: SlotKey, uid: PodUid, seen: JsonObject, *, listed: bool = False) -> None:
+        """The API server shows this object; a status of ours that somebody changed is told again.
+
+        What a watch shows may be older than what was told; what is listed counts, whatever its version: a
+        server whose state was restored counts on from an older one.
+        """
         line = self._lines.get(slot)
         found = line.box.sent_to(uid) if line is not None else None
         if line is None or found is None:
             return
         pod_uid, sent = found
         version = str((seen.get("metadata") or {}).get("resourceVersion", ""))
-        if _not_newer(version, sent.version) or shows(seen.get("status") or {}, sent.status):
+        if not listed and _not_newer(version, sent.version):
+            return
+        if shows(seen.get("status") or {}, sent.status):
+            if listed:
+                line.box.sent[pod_uid] = replace(sent, version=version)
             return
         del line.box.sent[pod_uid]
         self._schedule(slot)

@@ -108,6 +108,10 @@ class SimApi:
         self._changes.clear()
         self._restored += 1
         self.version = max(1, self.version - random.randrange(60))
+        for key, pod in self.pods.items():  # what is left is of the backup, and so is its version
+            meta = pod["metadata"]
+            version = min(int(meta["resourceVersion"]), self.version)
+            self.pods[key] = {**pod, "metadata": {**meta, "resourceVersion": str(version)}}
         self.break_watches()
 
     def break_watches(self) -> None:

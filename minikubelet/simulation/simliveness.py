@@ -44,6 +44,8 @@ def astray(world: World) -> Iterator[str]:
     if agent is None:
         yield "the agent does not run"
         return
+    if not agent.reducer.node.listed:
+        yield "the agent has not listed what runs in this life"
     world.engine.settle()
     wanted = {uid: each for uid, each in world.book.pods.items() if each.gone_since == NEVER}
     yield from _files_known(world, wanted)

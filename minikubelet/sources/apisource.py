@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
-from typing import TypeAlias, assert_never
+from typing import Protocol, TypeAlias, assert_never
 
 import structlog
 from msgspec.structs import replace
@@ -31,7 +31,14 @@ from minikubelet.wire.pod_codec import ApiPod, UnreadablePod, decode_pod
 
 log = structlog.get_logger(__name__)
 
-StatusSeen: TypeAlias = Callable[[SlotKey, PodUid, JsonObject], None]
+
+class StatusSeen(Protocol):
+    """Told of every object that comes, by a list or by the watch."""
+
+    def __call__(self, slot: SlotKey, uid: PodUid, seen: JsonObject, /, *, listed: bool = False) -> None:
+        """The API server shows this object."""
+
+
 """Told of each object with its status as the API server shows it, mirrors among them."""
 
 _Held: TypeAlias = PodOffered | MirrorOffered | None
@@ -87,7 +94,7 @@ class ApiSource:
             uid = _uid(item)
             if uid is not None:
                 present[uid] = None
-            facts.extend(self._take(item))
+            facts.extend(self._take(item, listed=True))
         gone = sorted(before - present.keys())
         facts.extend(fact for uid in gone for fact in self._drop(uid))
         held = tuple(uid for uid in present if not self._is_mirror(uid))
@@ -100,7 +107,7 @@ class ApiSource:
             return self._drop(uid) if uid is not None else ()
         return self._take(change.object)
 
-    def _take(self, item: JsonObject) -> Iterable[SourceFact]:
+    def _take(self, item: JsonObject, *, listed: bool = False) -> Iterable[SourceFact]:
         try:
             found = decode_pod(item)
         except UnreadablePod as error:
@@ -113,7 +120,7 @@ class ApiSource:
         uid = PodUid(meta.uid)
         slot = slot_key(meta.namespace, meta.name)
         if self._status_seen is not None:
-            self._status_seen(slot, uid, item)
+            self._status_seen(slot, uid, item, listed=listed)
         _, before = self._held.get(uid, (slot, None))
         offered: PodOffered | MirrorOffered
         # A mirror whose annotation somebody took away is no pod to run: it is a mirror that is out of date.

@@ -5,7 +5,7 @@ Pure, on an object whose shape was checked; follows upstream's core/v1 defaults 
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from minikubelet.stubapi.stubresources import Obj
@@ -151,6 +151,6 @@ def quantity(text: Any) -> Decimal | None:
             break
     try:
         value = Decimal(number) * factor
-    except InvalidOperation:
+    except ArithmeticError:  # no number, or one that is too large for any
         return None
     return value if value.is_finite() else None

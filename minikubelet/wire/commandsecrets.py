@@ -138,7 +138,12 @@ class CommandLine:
         return found["name"] + self._redact(found["value"]) + found["end"]
 
     def _named(self, word: str) -> str:
-        """`name:secret`; a port, ids of user and group, or an address are none, where it is not for curl."""
+        """`name:secret`; a port, ids of user and group, or an address are none, where it is not for curl.
+
+        Nor is a format of `date -u`, which begins with a plus.
+        """
+        if self._strict and word.lstrip("'\"").startswith("+"):
+            return word
         for form in (_PAIR, _PERCENT):
             found = form.fullmatch(word)
             if found is None or found["value"].startswith(("//", *_NO_SECRETS)):

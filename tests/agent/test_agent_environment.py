@@ -31,7 +31,12 @@ def test_flags_come_from_the_environment_and_a_written_flag_counts_more(
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"), [("LOGGING_FORMAT", "xml", "text, json"), ("V", "much", "invalid int value")]
+    ("name", "value", "said"),
+    [
+        ("LOGGING_FORMAT", "xml", "text, json"),
+        ("V", "much", "invalid int value"),
+        ("STANDALONE", "maybe", "true or false"),
+    ],
 )
 def test_nonsense_in_the_environment_is_wrong_usage(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str, said: str

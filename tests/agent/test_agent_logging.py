@@ -25,6 +25,17 @@ def test_a_disk_that_is_full_or_a_reader_that_has_gone_loses_lines_only() -> Non
         os.close(descriptor)
 
 
+def test_what_a_container_says_commands_no_terminal() -> None:
+    says = (
+        "import structlog; from minikubelet.agent.agentlogging import configure_logging;"
+        "from minikubelet.model.settings import LoggingSettings; configure_logging(LoggingSettings());"
+        "structlog.get_logger().info('probe failed', message='\\x1b[31mX\\x1b[2J\\u009b1m', kept='a\\tb')"
+    )
+    ended = subprocess.run([sys.executable, "-c", says], capture_output=True, text=True, check=True)
+    assert not {"\x1b", "\x9b"} & set(ended.stderr)
+    assert "x1b[31mX" in ended.stderr
+
+
 def test_closed_standard_streams_are_no_crash(tmp_path: Path) -> None:
     """A service manager may close them; the exit code still tells what was wrong."""
     script = 'exec >&- 2>&-; exec "$@"'

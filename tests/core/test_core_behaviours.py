@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from minikubelet.core.behaviours import TODAY, Behaviour, Behaviours
 from minikubelet.core.commands import (
     CreateMirror,
+    DeleteMirror,
     PublishStatus,
     Reason,
     StartContainer,
@@ -248,6 +249,23 @@ def test_nothing_is_left_of_a_pod_that_nobody_holds_when_its_own_end_comes() -> 
     assert left_of_a_pod_that_went_while_it_ended(TODAY) == []
     before = TODAY[: Behaviour.UNCLAIMED_WHILE_ENDING - 1]
     assert left_of_a_pod_that_went_while_it_ended(before) == ["kube-system/web-node", "a"]
+
+
+def left_beside_a_broken_file(behaviours: Behaviours) -> list[str]:
+    """One file is broken, another is removed: the mirror pods that are still there in the end."""
+    world = World(Source.FILE, Source.API, api=True, node={"behaviours": behaviours})
+    world.offer(pod := static_pod())
+    world.run_until_idle()
+    world.mirror("m", str(pod.metadata.uid))
+    world.judge("other.yaml")
+    world.withdraw(pod)
+    world.run_until_idle()
+    return [each.mirror_uid for each in world.all(DeleteMirror)]
+
+
+def test_a_mirror_goes_with_its_file_whatever_other_file_is_broken() -> None:
+    assert left_beside_a_broken_file(TODAY) == ["m"]
+    assert left_beside_a_broken_file(TODAY[: Behaviour.MIRRORS_GO_WITH_THEIR_FILES - 1]) == []
 
 
 def after_a_failed_stop(behaviours: Behaviours) -> World:

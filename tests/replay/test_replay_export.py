@@ -4,6 +4,7 @@ import gzip
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec import inspect
 from msgspec.structs import replace
@@ -153,6 +154,10 @@ def test_recorded_decisions_are_kept_as_they_are(tmp_path: Path, capsys: Capture
     ("words", "hint"),
     [
         (("-o", "x.tgz"), "name the file x.mkx"),
+        (("-o", ""), "names no file"),
+        (("-o", "/"), "names no file"),
+        (("-o", ".mkx"), "names no file"),
+        (("-o", "x.mkx", "--last", "99999999999999999999h"), "hundred years"),
         (("-o", "/proc/none/x.mkx"), "/proc/none/x.mkx"),
         (("-o", "x.mkx", "--pod", "wep"), "did you mean shop/web?"),
         (("-o", "x.mkx", "--last", "soon"), "is no duration"),
@@ -161,6 +166,20 @@ def test_recorded_decisions_are_kept_as_they_are(tmp_path: Path, capsys: Capture
 def test_wrong_usage_is_said(journal: Path, capsys: Capture, words: tuple[str, ...], hint: str) -> None:
     ran = run_command(capsys, "export", *words, default=journal)
     assert (ran.code, hint in ran.err) == (2, True), ran
+
+
+def test_a_difference_that_anonymising_hides_is_said(tmp_path: Path, capsys: Capture) -> None:
+    world = shop()
+    for _, records in world.parts:
+        for index, record in enumerate(records):
+            body = bytes(record.body).replace(b'"grace":5', b'"grace":9')
+            records[index] = replace(record, body=msgspec.Raw(body))
+    world.write_segments(tmp_path / "journal")
+    out = tmp_path / "bug.mkx"
+    ran = run_command(capsys, "export", "-o", str(out), "--anonymise", default=tmp_path / "journal")
+    assert ran.code == 0
+    assert "this version decides otherwise than was recorded, from seq" in ran.err
+    assert replay(capsys, out).code == 0
 
 
 def test_a_gap_leaves_out_what_is_before_it(journal: Path, capsys: Capture) -> None:

@@ -98,6 +98,14 @@ def test_a_manifest_of_a_new_pod_comes_at_the_end(journal: Path, tmp_path: Path,
     assert kinds(added["whatIf"])[0] == "StartSandbox"
 
 
+def test_a_field_that_is_set_is_as_if_it_had_been_so_all_along(journal: Path, capsys: Capture) -> None:
+    job = seq_of("PodSet", "job-node-a")
+    found = differences(capsys, journal, "--set", str(job), "pod.spec.containers[work].image=busybox:1.37")
+    decided = [kind for one in found.values() for kind in kinds(one["whatIf"])]
+    assert "PublishStatus" in decided
+    assert "StopContainer" not in decided
+
+
 def test_without_an_api_server_no_mirror_is_made(journal: Path, capsys: Capture) -> None:
     found = differences(capsys, journal, "--setting", "hasApi=false")
     assert "CreateMirror" in [kind for one in found.values() for kind in kinds(one["recorded"])]

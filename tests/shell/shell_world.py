@@ -167,7 +167,7 @@ class FakeOutbox:
     def mirror_gone(self, slot: SlotKey, uid: PodUid) -> None:
         self.mirrors.append(f"gone {slot} {uid}")
 
-    def status_seen(self, slot: SlotKey, uid: PodUid, seen: JsonObject) -> None:
+    def status_seen(self, slot: SlotKey, uid: PodUid, seen: JsonObject, *, listed: bool = False) -> None:
         raise NotImplementedError
 
     def upstream_reachable(self) -> None:

@@ -19,7 +19,6 @@ SCENARIOS: Final = Path(__file__).parent / "scenarios"
 FOUND: Final = {
     "created_comes_up": (Behaviour.CREATED_HOLDS_BACK, "one-generation"),
     "failed_stop": (Behaviour.FAILED_STOPS_ARE_GIVEN_UP, "quiet"),
-    "start_in_doubt": (Behaviour.UNSURE_UNTIL_SEEN, "one-generation"),
     "unclaimed_as_it_ends": (Behaviour.UNCLAIMED_WHILE_ENDING, "liveness"),
 }
 

@@ -5,7 +5,7 @@ import copy
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, cast
 
-from minikubelet.model.ids import PodUid, Source
+from minikubelet.model.ids import PodUid, SlotKey, Source
 from minikubelet.ports.apiport import (
     Api,
     Bookmark,
@@ -113,16 +113,12 @@ def test_every_status_is_told_to_who_wants_it() -> None:
         listed(pod("a", "u1")),
         Changed(ChangeType.MODIFIED, pod("a", "u1", version="2")),
     ]
-    source = ApiSource(
-        cast("Api", Scripted(items)),
-        "n",
-        status_seen=lambda slot, uid, item: seen.append((slot, uid, item["status"])),
-    )
-    run(source.run(KeepingSink()))
-    assert [(slot, uid, status["futureField"]) for slot, uid, status in seen] == [
-        ("default/a", "u1", "1"),
-        ("default/a", "u1", "2"),
-    ]
+
+    def note(slot: SlotKey, uid: PodUid, item: JsonObject, *, listed: bool = False) -> None:
+        seen.append((slot, uid, item["status"]["futureField"], listed))
+
+    run(ApiSource(cast("Api", Scripted(items)), "n", status_seen=note).run(KeepingSink()))
+    assert seen == [("default/a", "u1", "1", True), ("default/a", "u1", "2", False)]
 
 
 def test_a_graceful_deletion_is_an_offer_with_a_deadline() -> None:

@@ -49,6 +49,8 @@ HIDDEN = (
     "echo '-----BEGIN RSA PRIVATE KEY-----\nS3CRETS3CRET\n-----END RSA PRIVATE KEY-----'",
 )  # fmt: skip
 KEPT = (
+    "while true; do date -u +%H:%M:%S; sleep 5; done",
+    "date -u '+%H:%M %Z'",
     "docker run -u 1000:1000 -p 8080:80 -p 127.0.0.1:53:53/udp nginx",
     "chown -R nobody:nogroup /data && su -u web",
     "sort -u names | uniq -u > out; date -u; id -u",

@@ -65,6 +65,7 @@ class DockerRuntime:
         self._logs = LogKeeper(self._engine)
         self._observer = Observer(self._engine, node, self._logs)
         self._lifecycle = Lifecycle(self._engine, self._observer)
+        self._adopted: set[str] = set()
         self._images = Images(self._engine, pause_image)
         self._floor = OomFloor()
         self._facts: EngineFacts | None = None
@@ -180,7 +181,9 @@ class DockerRuntime:
         )
 
         def adopt(holder: Inspected) -> bool:
-            return holder.labels.get(names.SANDBOX_ID) == sandbox_id and _runs(holder)
+            mine = holder.labels.get(names.SANDBOX_ID) == sandbox_id and _runs(holder)
+            self._adopted |= {holder.id} if mine else set()
+            return mine
 
         try:
             return await self._lifecycle.create(names.container_name(config), body, _NO_CONTAINER, adopt)
@@ -200,6 +203,12 @@ class DockerRuntime:
             raise RuntimeFault(
                 _NO_START, f"there is no container {container_id[:12]}", container_id=container_id
             )
+        if container_id in self._adopted:  # the engine would run once more what has ended meanwhile
+            self._adopted.discard(container_id)
+            found = await self._observer.status(container_id)
+            if found is not None and found.phase is ContainerPhase.EXITED:
+                raise RuntimeFault.already_run(_NO_START, found)
+            return
         await self._lifecycle.start(container_id, _NO_START)
         await self._observer.status(container_id)
 

@@ -102,6 +102,7 @@ def container_body(
         "StdinOnce": config.stdin_once,
         "Tty": config.tty,
         "User": user_of(config.security, image_user),
+        "Healthcheck": {"Test": ["NONE"]},  # an image's own says nothing in Kubernetes, which has probes
         "HostConfig": host,
     }
     if config.stop_signal:

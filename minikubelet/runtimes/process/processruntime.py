@@ -253,7 +253,7 @@ class ProcessRuntime:
         if record is None or path is None or found is None:
             raise RuntimeFault("NotFound", f"there is no container {container_id}")
         if found.phase is ContainerPhase.EXITED:
-            raise RuntimeFault("RunContainerError", "it has already run", container_id=container_id)
+            raise RuntimeFault.already_run("RunContainerError", found)
         started = found.phase is not ContainerPhase.CREATED
         return record, path, [] if started else processlaunch.start_supervisor(path)
 

@@ -149,7 +149,7 @@ class SimulatedEngine:
             why = f"there is no container {container_id}"
             raise RuntimeFault("RunContainerError", why, container_id=container_id)
         if container.shown.phase is ContainerPhase.EXITED:
-            raise RuntimeFault("RunContainerError", "it has already run", container_id=container_id)
+            raise RuntimeFault.already_run("RunContainerError", container.shown)
         if container.runs:
             return
         sandbox = self.sandboxes.get(container.sandbox_id)

@@ -328,6 +328,27 @@ async def creating_twice_under_one_name_gives_one_container(world: DriverWorld) 
 
 
 @contract()
+async def what_was_adopted_and_has_ended_meanwhile_is_not_run_once_more(world: DriverWorld) -> None:
+    """The answer to a start was lost, and a second one comes as the container ends."""
+    config = sandbox_of(world)
+    (shared := world.directory / "shared").mkdir()
+    end = shared / "end"
+    async with connected(world.driver()) as runtime:
+        sandbox_id = await runtime.run_pod_sandbox(config)
+        mounts = (Mount(shared, str(shared)),)
+        spec = container_of(world, config, world.exits_when(end, 3), mounts=mounts)
+        container_id = await started(runtime, sandbox_id, spec)
+        assert await runtime.create_container(sandbox_id, spec) == container_id
+        end.touch()
+        before = await exited(runtime, container_id)
+        with pytest.raises(RuntimeFault, match="already run") as caught:
+            await runtime.start_container(container_id)
+        fault = caught.value
+        assert (fault.container_id, fault.exit_code, fault.ended) == (container_id, 3, "Error")
+        assert await status(runtime, container_id) == before
+
+
+@contract()
 async def a_command_that_is_not_there_is_a_start_failure(world: DriverWorld) -> None:
     config = sandbox_of(world)
     async with connected(world.driver()) as runtime:

@@ -129,6 +129,10 @@ def test_containers_join_their_sandbox(
     assert (host["NetworkMode"], host.get("PidMode"), host["IpcMode"]) == ("container:sid", pid, ipc)
 
 
+def test_an_images_healthcheck_does_not_run() -> None:
+    assert container()["Healthcheck"] == {"Test": ["NONE"]}
+
+
 @pytest.mark.parametrize(
     ("command", "args", "entrypoint", "cmd"),
     [
