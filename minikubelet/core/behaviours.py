@@ -58,6 +58,9 @@ class Behaviour(IntEnum):
     MIRRORS_GO_WITH_THEIR_FILES = 14
     """The mirror of a static pod whose file went away goes as the pod has gone: it stayed for as long as any
     other file was broken, though that one cannot hold the pod."""
+    INIT_CONTAINERS_RUN_ON = 15
+    """An init container that runs is waited for, also where its definition changes: it was ended and started
+    anew (upstream: pkg/kubelet/kuberuntime/kuberuntime_container.go, computeInitContainerActions)."""
 
 
 Behaviours = tuple[Behaviour, ...]

@@ -193,7 +193,8 @@ def _completed(record: ContainerRecord, sandbox: Sandbox) -> bool:
 def _one_init(gen: Generation, container: Container, sandbox: Sandbox, draft: Draft) -> Generation:
     record = record_of(gen, container.name)
     if record.running:
-        return _main(gen, container, sandbox, draft)
+        waits = Behaviour.INIT_CONTAINERS_RUN_ON in draft.behaviours and record.sandbox_id == sandbox.id
+        return gen if waits else _main(gen, container, sandbox, draft)
     return _start(gen, record, sandbox, draft)
 
 

@@ -268,6 +268,19 @@ def test_a_mirror_goes_with_its_file_whatever_other_file_is_broken() -> None:
     assert left_beside_a_broken_file(TODAY[: Behaviour.MIRRORS_GO_WITH_THEIR_FILES - 1]) == []
 
 
+def test_an_init_container_that_runs_was_ended_when_its_definition_changed() -> None:
+    for behaviours, stopped in (
+        (TODAY, []),
+        (TODAY[: Behaviour.INIT_CONTAINERS_RUN_ON - 1], [("setup", 30)]),
+    ):
+        world = World(node={"behaviours": behaviours})
+        world.offer(static_pod(init=(container("setup"),)))
+        world.run_until_idle()
+        world.offer(static_pod(init=(container("setup", image="app:2"),)))
+        world.run_until_idle()
+        assert world.stopped() == stopped
+
+
 def after_a_failed_stop(behaviours: Behaviours) -> World:
     """A job's definition is edited and edited back, and the stop that the first edit led to failed."""
     world = World(Source.API, api=True, node={"behaviours": behaviours})

@@ -77,13 +77,17 @@ def test_an_init_container_that_fails(policy: str, *, again: bool) -> None:
     assert world.status().phase == ("Pending" if again else "Failed")
 
 
-def test_an_init_container_whose_definition_changed_is_stopped_and_started_anew() -> None:
-    pod = static_pod(init=[container("one")])
-    world = running_world(pod)
+def test_an_init_container_that_runs_is_waited_for_when_its_definition_changes() -> None:
+    """What fails is started again as it is defined by then."""
+    world = running_world(static_pod(init=[container("one")]))
     world.offer(static_pod(init=[container("one", image="one:2")]))
     world.run_until_idle()
-    assert world.stopped() == [("one", 30)]
-    assert world.started() == ["one", "one"]
+    assert world.stopped() == []
+    world.exit("one", 3)
+    world.run_until_idle()
+    world.exit("one", 0)
+    world.run_until_idle()
+    assert world.started() == ["one", "one", "web"]
 
 
 @pytest.mark.parametrize(
