@@ -51,7 +51,9 @@ class Aliases:
         names = self._by_kind[kind]
         if text not in names:
             names[text] = f"{kind}-{len(names) + 1}"
-            if kind not in _VAGUE or len(text) >= _TELLING:
+            if kind == "container":  # statuses name containers, and are made anew with their aliases
+                self.known[text] = names[text]
+            elif kind not in _VAGUE or len(text) >= _TELLING:
                 self.known.setdefault(text, names[text])
         return names[text]
 

@@ -28,7 +28,7 @@ HARMLESS: Final = frozenset(
 HARMLESS_LISTS: Final = frozenset(
     ("sources", "synced", "conditions", "seen", "lacking", "huge_pages", "sysctls")
 )
-_AMOUNTS: Final = frozenset(("limits", "requests", "allocatedResources", "capacity"))
+_AMOUNTS: Final = frozenset(("limits", "requests", "allocatedResources", "capacity", "overhead"))
 _CONTAINERS: Final = frozenset(
     (
         "containers",
@@ -45,14 +45,30 @@ _CONTAINERS: Final = frozenset(
 _IDS: Final = frozenset(
     (
         "uid", "mirror_uid", "hash", "boot", "image_id", "imageID", "id", "sandbox_id", "container_id",
-        "containerID", "dead", "strays", "present", "mirror_asked", "resourceVersion",
+        "containerID", "target", "dead", "strays", "present", "mirror_asked", "resourceVersion",
     )
 )  # fmt: skip
 _ADDRESSES: Final = frozenset(("ips", "ip", "podIP", "hostIP", "node_ips", "clusterIP"))
 _NODES: Final = frozenset(("node", "nodeName", "nominatedNodeName"))
 _REASON = re.compile(r"[A-Z][A-Za-z]*")
 _MARKS: Final = ("kubernetes.io/config.",)
-_SHOWN_FILE = re.compile(r"^(?P<file>.*?)(?P<rest>#\d+.*)?$", re.DOTALL)
+_SHOWN_FILE = re.compile(r"^(?P<file>.*?)(?P<rest>#\d+(?: sha256:[0-9a-f]+)?)?$", re.DOTALL)
+_RESOURCE = re.compile(r"cpu|memory|ephemeral-storage|storage|pods|hugepages-\w+|pid")
+_ENDED = frozenset(("exit_code", "exitCode", "finished_at", "finishedAt", "life"))
+"""by one of these it is known how a program ended, and the message beside it is what that has said"""
+_VOLUME_SOURCES = frozenset(
+    (
+        "emptyDir",
+        "hostPath",
+        "configMap",
+        "secret",
+        "downwardAPI",
+        "projected",
+        "persistentVolumeClaim",
+        "image",
+    )
+)
+"""those that are modelled; what others hold is anybody's"""
 
 
 class Anonymiser:
@@ -101,12 +117,21 @@ class Anonymiser:
             return {k: self.aliases.identity(v) for k, v in value.items() if k.startswith(_MARKS)}
         if key in ("labels", "nodeSelector", "matchLabels"):
             return {self.aliases.of("label", k): self.aliases.of("label", v) for k, v in value.items()}
+        if key in _AMOUNTS:
+            return {self._resource(k): v for k, v in value.items()}
+        if key == "volumes":
+            value = {k: v for k, v in value.items() if k in _VOLUME_SOURCES or k == "name"}
         by_name = key in _CONTAINERS and not _is_record(value)
         if not by_name:
-            said = value.get("kind") == "ContainerProbed"  # by a command of the pod's, which may say anything
+            said = value.get("kind") != "ContainerStartFailed" and (
+                value.get("kind") == "ContainerProbed" or not _ENDED.isdisjoint(value)
+            )
             keys = {k: "output" if said and k == "message" else k for k in value}
             return {k: self._walk(v, keys[k], key, in_list=False) for k, v in value.items()}
         return {self._lane(k): self._walk(v, _key_of(v, key), key, in_list=False) for k, v in value.items()}
+
+    def _resource(self, name: str) -> str:
+        return name if _RESOURCE.fullmatch(name) else self.aliases.of("resource", name)
 
     def _lane(self, text: str) -> str:
         return self.aliases.identity(text) if ":" in text else self.aliases.of("container", text)
@@ -145,7 +170,9 @@ class Anonymiser:
             return self._text(text)
         if key in ("reason", "waiting_reason"):
             return text if _REASON.fullmatch(text) else self._text(text)
-        if parent in _AMOUNTS or (key in HARMLESS and not in_list) or key in HARMLESS_LISTS:
+        if parent == "ownerReferences":
+            return names.of("text", text)
+        if (key in HARMLESS and not in_list) or key in HARMLESS_LISTS:
             return text
         return names.of("text", text)
 

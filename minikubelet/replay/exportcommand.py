@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
+from minikubelet.core.commands import Decision
 from minikubelet.core.reducer import Reducer
 from minikubelet.journal.exportfile import ExportError, write_export
 from minikubelet.journal.journalreader import EXPORT_SUFFIX, JournalReader
@@ -20,12 +21,12 @@ from minikubelet.ports.journalport import Record, RecordKind, Snapshot
 from minikubelet.replay.anonymise import Anonymiser
 from minikubelet.replay.podnaming import resolve
 from minikubelet.replay.replayerrors import OK, ReplayError, command
-from minikubelet.replay.replayhistory import Step, open_journal
+from minikubelet.replay.replayhistory import Step, brief_of, open_journal
 from minikubelet.replay.replaymoments import duration
 from minikubelet.replay.replayprogress import progress, told
 from minikubelet.replay.replaytale import journal_of, nodes_of, tell_damage
 from minikubelet.replay.replayverify import Verifier
-from minikubelet.replay.selecting import Selection, select
+from minikubelet.replay.selecting import JournalSelection, Selection, select
 from minikubelet.replay.timelinerows import overview
 from minikubelet.wire.records import (
     CORE_VERSION,
@@ -51,28 +52,47 @@ def run(options: argparse.Namespace) -> int:
     found = overview(reader)
     slot = resolve(options.pod, found.slots, nodes_of(reader))[0] if options.pod else ""
     since = found.last_at - duration(options.last) if options.last else 0
-    chosen: Selection = select(reader, since=since, slot=slot)
-    differs = ""
+    chosen = select(reader, since=since, slot=slot)
+    differs = _difference(reader) if options.anonymise or slot else ""
+    if slot and not _stands_alone(chosen):
+        sys.stderr.write("what was decided for this pod depends on others: all of them are in the export\n")
+        chosen = select(reader, since=since, slot="")
+    made: Selection = chosen
     if options.anonymise:
-        differs = _difference(reader)
-        chosen = anonymised(chosen, nodes_of(reader))
-    total = write(chosen, path, "exported")
+        made = anonymised(chosen, nodes_of(reader), differs=bool(differs))
+    total = write(made, path, "exported")
     if chosen.left_out:
         sys.stderr.write(
             f"{chosen.left_out:,} records before a gap in the journal, or an older form of it, are left out\n"
         )
-    if differs:
+    if differs and options.anonymise:
         sys.stderr.write(f"{differs}\n")
     tell_damage(reader)
     checked = Verifier(open_journal(path)).run(progress=progress("verified"))
     if options.anonymise and checked.divergences:
         path.unlink()
         raise ReplayError("the anonymised history does not verify; the file was removed, please report this")
-    told = "every decision matches" if not checked.divergences else (
+    verdict = "every decision matches" if not checked.divergences else (
         "its decisions differ from this version's and are kept as recorded: see `minikubelet replay`"
     )  # fmt: skip
-    sys.stdout.write(f"{path}: {total:,} records, {path.stat().st_size:,} bytes; {told}\n")
+    sys.stdout.write(f"{path}: {total:,} records, {path.stat().st_size:,} bytes; {verdict}\n")
     return OK
+
+
+def _stands_alone(chosen: JournalSelection) -> bool:
+    """Whether a pod's decisions are those that were recorded also without the pods that are left out."""
+    reducer = Reducer(chosen.state)
+    for step in told(chosen.steps, "re-run"):
+        decided = reducer.decide(step.event.seq, step.event.at, decode_event(step.event.body))
+        if not alike(decided, step):
+            return False
+    return True
+
+
+def alike(decided: Sequence[Decision], step: Step) -> bool:
+    """Whether decisions are of the same kinds, and from the same causes, as those that were recorded."""
+    now = [(type(one.command).__name__, one.causes) for one in decided]
+    return now == [(brief_of(one.body).kind, tuple(one.causes)) for one in step.commands]
 
 
 def _difference(reader: JournalReader) -> str:
@@ -105,10 +125,10 @@ def _records(steps: Iterable[Step]) -> Iterator[Record]:
         yield from step.commands
 
 
-def anonymised(chosen: Selection, nodes: list[str]) -> Selection:
+def anonymised(chosen: Selection, nodes: list[str], *, differs: bool = False) -> Selection:
     """The same under aliases, its decisions made anew as it is walked, once.
 
-    Walking raises ReplayError where they do not fit in.
+    Walking raises ReplayError where they are others than were recorded, unless it `differs` as it is.
     """
     names = Anonymiser(nodes)
     names.learn(chosen.state)
@@ -123,10 +143,12 @@ def anonymised(chosen: Selection, nodes: list[str]) -> Selection:
         settings={},
     )
     state = names.state(chosen.state)
-    return Selection(header, state, _rerun(Reducer(state), names, chosen.steps), chosen.left_out)
+    return Selection(
+        header, state, _rerun(Reducer(state), names, chosen.steps, differs=differs), chosen.left_out
+    )
 
 
-def _rerun(reducer: Reducer, names: Anonymiser, steps: Iterable[Step]) -> Iterator[Step]:
+def _rerun(reducer: Reducer, names: Anonymiser, steps: Iterable[Step], *, differs: bool) -> Iterator[Step]:
     before = last = 0
     for step in steps:
         seq, at = step.event.seq, step.event.at
@@ -136,9 +158,14 @@ def _rerun(reducer: Reducer, names: Anonymiser, steps: Iterable[Step]) -> Iterat
                 " recorded this history to anonymise it"
             )
         event = names.event(decode_event(step.event.body))
+        decided = reducer.decide(seq, at, event)
+        if not differs and not alike(decided, step):
+            raise ReplayError(
+                f"event {seq} is decided otherwise under other names; nothing was written, please report this"
+            )
         commands = [
             Record(number, RecordKind.COMMAND, at, msgspec.Raw(encode_command(one.command)), one.causes)
-            for number, one in enumerate(reducer.decide(seq, at, event), seq + 1)
+            for number, one in enumerate(decided, seq + 1)
         ]
         before, last = seq, seq + len(commands)
         yield Step(Record(seq, RecordKind.EVENT, at, msgspec.Raw(encode_event(event))), commands)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
@@ -21,6 +21,7 @@ from minikubelet.model.pod import (
     Pod,
     Probe,
 )
+from minikubelet.model.podvolumes import Volume
 from minikubelet.wire.commandsecrets import TELLING_NAME, CommandLine, Redact, hide_in_text
 from minikubelet.wire.podmarks import LAST_APPLIED
 
@@ -46,12 +47,16 @@ _SHAPED = re.compile(
     r"|\bAKIA[0-9A-Z]{16}\b|\bAIza[\w-]{35}"
     r"|(?<=-----BEGIN )[A-Z ]{0,24}PRIVATE KEY-----[^-]{1,16384})"
 )
+_TELLING: Final = re.compile(TELLING_NAME, re.IGNORECASE)
 _BY_PLACE: Final = (_USERINFO, _DSN, _SHAPED, _HEADER, _BEARER, _ASSIGNED)
 _SHORTEST = 4  # shorter values (`1`, `on`) are no secrets, and without them a message would lose its sense
 
 
 def redact_pod(pod: Pod) -> Pod:
-    """A copy without values of variables and HTTP headers, secrets in commands, and kubectl's copy."""
+    """A copy without values of variables and HTTP headers, and kubectl's copy.
+
+    Commands, annotations and volumes that no driver mounts lose what looks like a secret by name or place.
+    """
     return _rewrite(pod, lambda value: REDACTED if value else value)
 
 
@@ -76,15 +81,43 @@ def redact_text(text: str, values: Iterable[str] = ()) -> str:
 
 def _rewrite(pod: Pod, redact: Redact) -> Pod:
     meta, spec = pod.metadata, pod.spec
-    if LAST_APPLIED in meta.annotations:
-        meta = replace(meta, annotations={**meta.annotations, LAST_APPLIED: REDACTED})
+    if meta.annotations:
+        told = {name: _named(name, value, redact) for name, value in meta.annotations.items()}
+        if LAST_APPLIED in told:
+            told[LAST_APPLIED] = REDACTED
+        meta = replace(meta, annotations=told)
     spec = replace(
         spec,
+        volumes=tuple(_volume(one, redact) for one in spec.volumes),
         containers=tuple(_container(one, redact) for one in spec.containers),
         init_containers=tuple(_container(one, redact) for one in spec.init_containers),
         ephemeral_containers=tuple(_container(one, redact) for one in spec.ephemeral_containers),
     )
     return replace(pod, metadata=meta, spec=spec)
+
+
+def _named(name: str, value: str, redact: Redact) -> str:
+    """A value by the name that it has, such as `example.com/api-token`."""
+    if _TELLING.fullmatch(name.rpartition("/")[2]):
+        return redact(value)
+    return _redact_words(value, redact)
+
+
+def _volume(volume: Volume, redact: Redact) -> Volume:
+    """Sources that no driver mounts are kept as they were written, and may hold anything."""
+    held = ((name, getattr(volume, name)) for name in volume.__struct_fields__)
+    raw = {name: value for name, value in held if isinstance(value, dict)}
+    if not raw:
+        return volume
+    return replace(volume, **{name: _leaves(value, "", redact) for name, value in raw.items()})
+
+
+def _leaves(value: Any, name: str, redact: Redact) -> Any:
+    if isinstance(value, dict):
+        return {key: _leaves(each, key, redact) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_leaves(each, name, redact) for each in value]
+    return _named(name, value, redact) if isinstance(value, str) else value
 
 
 def _container(container: C, redact: Redact) -> C:

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.kubectl]
 REDACTED = "[redacted]"
 PLACES = (
     "literal", "argument", "flag", "header", "key", "bulk", "volume", "pull", "annotation", "broken",
-    "edited", "user", "glued", "url", "scheme",
+    "edited", "user", "glued", "url", "scheme", "mark",
 )  # fmt: skip
 CANARY = {place: f"canary-{place}-5d1e8f" for place in PLACES}
 
@@ -32,6 +32,7 @@ def _container(name: str, command: list[str], **fields: Any) -> dict[str, Any]:
 
 def _pod(name: str, *containers: dict[str, Any], **spec: Any) -> dict[str, Any]:
     kept = {"kubectl.kubernetes.io/last-applied-configuration": CANARY["annotation"]}
+    kept |= {"example.com/api-token": CANARY["mark"]}
     meta = {"name": name, "annotations": kept}
     whole = {"terminationGracePeriodSeconds": 1, "containers": list(containers)} | spec
     return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": whole}

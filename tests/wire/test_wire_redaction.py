@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as some
+from msgspec.structs import replace
 
 from minikubelet.wire.redaction import REDACTED, redact_pod, redact_text, secret_values
 from tests.wire.wire_world import accepted, changed, small_pod
@@ -61,6 +62,24 @@ def test_a_redacted_pod_holds_no_secret_and_keeps_its_shape() -> None:
     assert redacted.metadata.annotations["note"] == "kept"
     assert redacted.metadata.uid == pod.metadata.uid
     assert redact_pod(redacted) == redacted
+
+
+def test_annotations_and_volumes_that_nobody_mounts_lose_what_looks_like_a_secret() -> None:
+    volumes = [
+        {"name": "g", "gitRepo": {"repository": "https://user:S3CRET@git.example/x.git"}},
+        {"name": "f", "flexVolume": {"driver": "a/x", "options": {"password": "S3CRET", "fsck": "yes"}}},
+        {"name": "c", "csi": {"driver": "x", "volumeAttributes": {"list": ["--token=S3CRET"]}}},
+    ]
+    pod = accepted(changed("spec.volumes", volumes))
+    notes = {"x.example/password": "S3CRET", "x.example/url": "https://u:S3CRET@h/", "note": "kept"}
+    pod = replace(pod, metadata=replace(pod.metadata, annotations=notes))
+    redacted = redact_pod(pod)
+    assert "S3CRET" not in repr(redacted)
+    assert redacted.metadata.annotations["note"] == "kept"
+    flex = redacted.spec.volumes[1].flex_volume
+    assert flex is not None
+    assert flex["options"] == {"password": REDACTED, "fsck": "yes"}
+    assert "S3CRET" in secret_values(pod)
 
 
 def test_a_pod_without_secrets_is_left_as_it_is() -> None:
