@@ -155,7 +155,8 @@ def _goes_on(
         made = [
             each
             for each in world.engine.instances()
-            if (each.uid, each.name) == (wanted.uid, container.name) and each.started_at
+            if (each.uid, each.name) == (wanted.uid, container.name)
+            and (each.running or each.started_at > max(0, wanted.unwanted_at))
         ]
         last = made[-1] if made else None
         if last is None or not (last.running or _may_rest(last, wanted)):
