@@ -28,7 +28,7 @@ from minikubelet.replay.stateview import generations, pod_object
 from minikubelet.replay.verifycommand import report
 
 _ONLY = Words("is decided only in the second", "is decided only in the first")
-Key = tuple[int, str, str]
+Key = tuple[int, str, str, int]
 
 
 @command
@@ -120,16 +120,22 @@ def _journals(first: JournalReader, second: JournalReader) -> int:
 
 
 class Recorded:
-    """The steps of a journal by time, kind and pod: what is the same event in another recording of it."""
+    """The steps of a journal by time, kind and pod, and the how manieth of these it is.
+
+    That makes it the same event in another recording.
+    """
 
     def __init__(self, reader: JournalReader) -> None:
         self.steps: dict[Key, Step] = {}
         self.places: dict[Key, int] = {}
         self._times: dict[int, int] = {}
+        count: Counter[tuple[int, str, str]] = Counter()
         for item in walk(reader):
             if isinstance(item, Step):
                 brief = brief_of(item.event.body)
-                key = (item.event.at, brief.kind, brief.slot)
+                alike = (item.event.at, brief.kind, brief.slot)
+                count[alike] += 1
+                key = (*alike, count[alike])
                 self.places[key] = len(self.steps)
                 self.steps[key] = item
                 self._times[item.event.seq] = item.event.at

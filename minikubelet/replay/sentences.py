@@ -111,7 +111,8 @@ def _of_result(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - one arm an ev
         case e.PodCleanedUp():
             return "nothing of the pod is left on the node"
         case e.CommandFailed():
-            return f"{event.command} failed: {event.reason}: {event.message}"
+            of = f" of {event.lane}" if event.command in ("StopContainer", "StartContainer") else ""
+            return f"{event.command}{of} failed: {event.reason}: {event.message}"
         case _:
             return otherwise(event)
 

@@ -42,6 +42,8 @@ _SETTINGS = {"staticPodNamespace": "static_namespace"} | {
     api_name(field): field for field in AgentStarted.__struct_fields__ if field not in _NO_SETTINGS
 }
 """settings that decisions depend on, and where events carry them"""
+_ROOM = 1 << 20
+"""for so many delayed events behind one"""
 _LOOKED_AT = ("AgentStarted", "PodSet")
 
 
@@ -146,15 +148,28 @@ class Scenario:
     def run(self) -> Iterator[Outcome]:
         """Take the events in; causes are given by the seqs that were recorded."""
         reducer = Reducer(self._state)
-        shown: dict[int, int] = {}
+        delayed: dict[int, int] = {}
         for one in self._in_order():
-            if one.seq != one.shown_seq:
-                shown[one.seq] = one.shown_seq
-            decided = reducer.decide(one.seq, one.at, one.event) if one.event is not None else []
+            if one.seq != self._inner(one.shown_seq):
+                delayed[one.seq] = one.shown_seq
+            event = one.event
+            if isinstance(event, PodObserved):
+                event = replace(event, after=self._inner(event.after))
+            decided = reducer.decide(one.seq, one.at, event) if event is not None else []
             kept = tuple(
-                replace(d, causes=tuple(sorted(shown.get(seq, seq) for seq in d.causes))) for d in decided
+                replace(d, causes=tuple(sorted(delayed.get(seq) or self._shown(seq) for seq in d.causes)))
+                for d in decided
             )
             yield Outcome(one, kept)
+
+    def _inner(self, seq: int) -> int:
+        """The seq that an event is decided with: between two there is room for those that come late."""
+        begun = self._state.seq
+        return seq if seq <= begun else begun + (seq - begun) * _ROOM
+
+    def _shown(self, inner: int) -> int:
+        begun = self._state.seq
+        return inner if inner <= begun else begun + (inner - begun) // _ROOM
 
     def _in_order(self) -> Iterator[Told]:
         """What is told, a delayed event where it comes now."""
@@ -162,7 +177,7 @@ class Scenario:
         before = self._state.seq
         for one in chain(self._told(), (None,)):
             while waiting and (one is None or one.at > waiting[0].at):
-                before = max(before, one.seq - 1) if one is not None else before + 1
+                before += 1
                 yield replace(waiting.pop(0), seq=before)
             if one is None:
                 return
@@ -171,8 +186,8 @@ class Scenario:
                 note = one.note if one.event is None else f"delayed by {spelt}"
                 insort(waiting, replace(one, at=one.at + by, note=note), key=lambda each: each.at)
             else:
-                before = one.seq
-                yield one
+                before = self._inner(one.seq)
+                yield replace(one, seq=before)
 
     def _told(self) -> Iterator[Told]:
         """The events in the order in which they were recorded, changed, and then those that are added."""

@@ -108,7 +108,7 @@ def order_behind(tale: Tale, entry: Entry) -> Entry | None:  # noqa: C901, PLR09
         case e.PodObserved():
             return _observed_start(tale, entry, event)
         case e.CommandFailed():
-            return _before(tale, entry, lambda one: type(one.command).__name__ == event.command)
+            return _failed(tale, entry, event)
         case _:
             return None
 
@@ -122,6 +122,20 @@ def _order(tale: Tale, entry: Entry, kind: type[c.AnyCommand], **fields: object)
             isinstance(command, kind)
             and getattr(command, "uid", uid) == (uid or getattr(command, "uid", None))
             and all(getattr(command, key) == value for key, value in fields.items())
+        )
+
+    return _before(tale, entry, matches)
+
+
+def _failed(tale: Tale, entry: Entry, event: e.CommandFailed) -> Entry | None:
+    """The command that failed: the newest of its kind in its lane."""
+
+    def matches(one: Entry) -> bool:
+        command = one.command
+        return (
+            isinstance(command, c.RuntimeCommand)
+            and (type(command).__name__, command.uid) == (event.command, event.uid)
+            and c.lane_of(command) == event.lane
         )
 
     return _before(tale, entry, matches)

@@ -25,6 +25,7 @@ from minikubelet.core.state import (
     Moment,
     Slot,
     Stage,
+    ephemeral_containers,
     init_containers,
     is_sidecar,
     main_containers,
@@ -123,11 +124,15 @@ def _of_sandbox(scene: Scene, gen: Generation) -> Iterator[str]:
 def _of_container(scene: Scene, gen: Generation, name: str) -> Iterator[str]:
     record = record_of(gen, name)
     container = next((c for c in (*init_containers(gen), *main_containers(gen)) if c.name == name), None)
+    if any(c.name == name for c in ephemeral_containers(gen)):
+        yield from _of_ephemeral(scene, gen, record)
+        return
     if container is None:
         yield "the pod's definition does not name it any more"
         return
     if record.running:
         yield f"it runs since {clock(record.started_at)} (restart {record.attempt})"
+        yield from _of_stop(scene, gen, record)
         return
     if name in gen.pending:
         yield f"{gen.pending[name].command} is under way since seq {gen.pending[name].seq}"
@@ -146,6 +151,28 @@ def _of_container(scene: Scene, gen: Generation, name: str) -> Iterator[str]:
     yield from _of_back_off(scene, gen, record)
 
 
+def _of_stop(scene: Scene, gen: Generation, record: ContainerRecord) -> Iterator[str]:
+    """What comes of a container that is to end, and does not yet."""
+    pending, retry = gen.pending.get(record.name), gen.retries.get(record.name)
+    if record.unhealthy is not None:
+        yield f"its {record.unhealthy.value.lower()} probe has failed: it is to be stopped, and started again"
+    if pending is not None:
+        yield f"{pending.command} is under way since seq {pending.seq}"
+    elif retry is not None and scene.now < retry.until:
+        yield f"its stop failed {_times(retry.tries)}: {retry.message}{_next(retry.until, scene.now)}"
+
+
+def _of_ephemeral(scene: Scene, gen: Generation, record: ContainerRecord) -> Iterator[str]:
+    if record.running:
+        yield f"it runs since {clock(record.started_at)}"
+    elif record.life is Life.EXITED:
+        yield f"an ephemeral container runs once, and it has ended with exit code {record.exit_code}"
+    elif record.name in gen.pending:
+        yield f"{gen.pending[record.name].command} is under way since seq {gen.pending[record.name].seq}"
+    else:
+        yield from _of_back_off(scene, gen, record)
+
+
 def _of_order(gen: Generation, name: str) -> Iterator[str]:
     sandbox = gen.sandbox.id if gen.sandbox else ""
     if any(record_of(gen, c.name).sandbox_id == sandbox != "" for c in main_containers(gen)):
@@ -155,9 +182,12 @@ def _of_order(gen: Generation, name: str) -> Iterator[str]:
             return
         record = record_of(gen, container.name)
         done = record.life is Life.EXITED and record.exit_code == 0
-        if not (record.running if is_sidecar(container) else done) or record.sandbox_id != sandbox:
+        come = has_started(container, record) if is_sidecar(container) else done
+        if not come or record.sandbox_id != sandbox:
             kind = "sidecar" if is_sidecar(container) else "init container"
-            yield f"{kind} {container.name} has to come first"
+            runs = record.running and is_sidecar(container) and record.sandbox_id == sandbox
+            why = ": it runs, and its startup probe has not passed yet" if runs else ""
+            yield f"{kind} {container.name} has to come first{why}"
             return
 
 

@@ -35,6 +35,7 @@ class Graces:
         self._probes = probes
         self._fail = fail
         self._ending: dict[PodUid, tuple[int, int]] = {}
+        self._blind: dict[PodUid, bool] = {}
         self._stopping: dict[str, int] = {}
         self._known: dict[str, tuple[int, int]] = {}
         self._up: dict[str, int] = {}
@@ -58,10 +59,11 @@ class Graces:
             for record in gen.containers.values():
                 if record.running:
                     self._known.setdefault(record.id, (self._now(), seq))
-            if gen.ending is not None:
-                self._ending.setdefault(gen.uid, (self._now(), seq))
-            else:
+            if gen.ending is None:
                 self._ending.pop(gen.uid, None)
+            elif gen.uid not in self._ending:
+                self._ending[gen.uid] = (self._now(), seq)
+                self._blind[gen.uid] = gen.pod is None
         if isinstance(event, PodCleanedUp):
             self._ending.pop(event.uid, None)
 
@@ -82,8 +84,10 @@ class Graces:
         began = self.end_of(instance.uid, NEVER)
         if wanted is None or began == NEVER or self.jumped_at != NEVER:
             return
-        # Of a pod that it knows from the engine alone, the agent does not know the grace either.
-        allowed = wanted.most_grace if instance.uid in known else max(wanted.most_grace, UNKNOWN)
+        # Of a pod that it knows from the engine alone, the agent does not know the grace either, and an end
+        # that began so goes on when a source tells of the pod.
+        sees = instance.uid in known and not self._blind.get(instance.uid)
+        allowed = wanted.most_grace if sees else max(wanted.most_grace, UNKNOWN)
         # One that came up after its end was decided has all of it, from when that is seen.
         late = instance.id not in self._up or self._known.get(instance.id, (self._now(), 0))[0] >= began
         until = (self._now() if late else began) + allowed * SECOND

@@ -156,7 +156,7 @@ def _goes_on(
             each
             for each in world.engine.instances()
             if (each.uid, each.name) == (wanted.uid, container.name)
-            and (each.running or each.started_at > max(0, wanted.unwanted_at))
+            and each.started_at > max(0, wanted.cleaned_at)
         ]
         last = made[-1] if made else None
         if last is None or not (last.running or _may_rest(last, wanted)):

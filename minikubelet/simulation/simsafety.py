@@ -103,6 +103,8 @@ class Safety(Judge):
             self._told_gone.setdefault(event.uid, seq)
         elif isinstance(event, PodCleanedUp):
             self._told.pop(event.uid, None)
+            if (wanted := self._book.pods.get(event.uid)) is not None:
+                wanted.cleaned_at = self._engine.real.now()
         elif isinstance(event, PodSet):
             self._told.setdefault(event.uid, seq)
             self._told_gone.pop(event.uid, None)

@@ -32,7 +32,8 @@ class Wanted:
     """One pod. Times are the engine's, µs; `unwanted_at` is when it was last told not to be wanted.
 
     `gone_since` is since when nobody can take it for wanted, NEVER if somebody can. `changed_at` is when
-    each container's definition changed.
+    each container's definition changed, `cleaned_at` when the agent had taken away what an earlier life of
+    the pod had left.
     """
 
     uid: PodUid
@@ -43,6 +44,7 @@ class Wanted:
     first_at: int
     unwanted_at: int = NEVER
     gone_since: int = NEVER
+    cleaned_at: int = NEVER
     grace: int = 30
     most_grace: int = 0
     deleting: bool = False
