@@ -12,7 +12,7 @@ import msgspec
 from minikubelet.agent.agentplan import AgentPlan
 from minikubelet.core.reducer import Reducer
 from minikubelet.core.state import Generation
-from minikubelet.model.ids import slot_key
+from minikubelet.model.ids import Source, slot_key
 from minikubelet.model.status import rfc3339
 from minikubelet.ports.journalport import Journal
 from minikubelet.ports.outboxport import Outbox
@@ -95,6 +95,8 @@ class AgentView:
         if node.rejected:
             broken = ", ".join(v.file for v in self._intake.verdicts if v.hides_pods)
             problems.append(f"cannot be used: {broken}; see `minikubelet manifests`")
+        if Source.API in node.sources and Source.API not in node.synced:
+            problems.append("the API server has not answered since the start: its pods are not known")
         return {
             "ok": not problems,
             "problems": problems,

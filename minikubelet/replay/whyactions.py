@@ -5,7 +5,7 @@ Belongs here: matching. May not be here: causes or sentences.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from minikubelet.core import commands as c
@@ -131,6 +131,18 @@ def matching(entries: Sequence[Entry], action: str, container: str) -> list[tupl
         if isinstance(entry.command, c.PublishStatus):
             published[entry.uid] = entry.command.status
     return found
+
+
+def broken_files(entries: Sequence[Entry]) -> Iterator[tuple[int, str, str]]:
+    """The files that define the pod and are broken in the end: since which event, and what is wrong."""
+    files = {x.event.origin.partition("#")[0] for x in entries if isinstance(x.event, e.PodSet)}
+    since: dict[tuple[str, str], int] = {}
+    for entry in entries:
+        if isinstance(entry.event, e.ManifestsJudged):
+            wrong = [each for each in entry.event.rejected if each[0] in files]
+            since = {each: since.get(each, entry.seq) for each in wrong}
+    for (file, what), seq in since.items():
+        yield seq, file, what
 
 
 def _of_files(judged: e.ManifestsJudged, files: set[str]) -> bool:

@@ -21,7 +21,7 @@ from minikubelet.replay.replaymoments import Moment, clock, parse_moment, span
 from minikubelet.replay.replaypaint import Paint, say, say_json
 from minikubelet.replay.replaytale import Entry, Tale, journal_of, load, tell_damage
 from minikubelet.replay.sentences import of_origin, short
-from minikubelet.replay.whyactions import ACTIONS, SYNONYMS, Before, matching
+from minikubelet.replay.whyactions import ACTIONS, SYNONYMS, Before, broken_files, matching
 from minikubelet.replay.whychains import Chain
 from minikubelet.replay.whysteps import Step, steps
 
@@ -84,6 +84,9 @@ def run(options: argparse.Namespace) -> int:
         say(f"{what}: nothing was decided{when}{said}")
     else:
         _tell(tale, chosen, len(found) - len(chosen))
+    if options.output != "json":
+        for seq, file, what in broken_files(_until(tale, moment)):
+            say(f"{file} is rejected since seq {seq}, and the definition before it goes on: {what}")
     return OK if found else NEGATIVE
 
 

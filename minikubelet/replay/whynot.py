@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import msgspec
 
 from minikubelet.core.state import Generation, Life, Slot, record_of
+from minikubelet.model.ids import Source
 from minikubelet.replay.podnaming import choose
 from minikubelet.replay.replayerrors import NEGATIVE, OK, command
 from minikubelet.replay.replaymoments import clock, parse_moment, span
@@ -101,6 +103,13 @@ def _guards(scene: Scene, gen: Generation, action: str, names: list[str]) -> Ite
             return of_ready(scene, gen, names)
         case "restart":
             ran = [name for name in names if record_of(gen, name).life is not Life.NEVER]
-            return of_start(scene, gen, ran or names)
+            return chain(_of_file(scene, gen), of_start(scene, gen, ran or names))
         case _:
-            return of_start(scene, gen, names)
+            return chain(_of_file(scene, gen), of_start(scene, gen, names))
+
+
+def _of_file(scene: Scene, gen: Generation) -> Iterator[str]:
+    """A broken edit of its file holds nothing back, and what it says is not what runs."""
+    file = gen.origin.partition("#")[0]
+    if gen.source is Source.FILE and file in scene.rejected:
+        yield f"{file} is rejected (see `minikubelet manifests`): the definition before it goes on"

@@ -30,6 +30,7 @@ from minikubelet.core.events import (
     ContainerProbed,
     ContainerStarted,
     ContainerStartFailed,
+    ManifestsJudged,
     PodObserved,
     SandboxStartFailed,
 )
@@ -59,6 +60,7 @@ class EventLog:
 
     def __init__(self) -> None:
         self._phases: dict[str, str] = {}
+        self._rejected: dict[str, str] = {}
 
     def seen(self, seq: int, event: AnyEvent, decisions: list[Decision]) -> None:
         """Take note of an event and of what was decided from it."""
@@ -87,6 +89,8 @@ class EventLog:
                     container=event.container,
                     message=event.message,
                 )
+            case ManifestsJudged():
+                self._manifests(seq, event)
             case ContainerStarted():
                 _log.info("container started", seq=seq, pod=event.slot, container=event.container)
             case PodObserved():
@@ -95,6 +99,15 @@ class EventLog:
                         _log.debug("container exited", seq=seq, pod=event.slot, container=container.name)
             case _:
                 _log.debug(type(event).__name__, seq=seq, pod=getattr(event, "slot", ""))
+
+    def _manifests(self, seq: int, event: ManifestsJudged) -> None:
+        """Files that are broken now and were not, or otherwise; and those that are mended."""
+        before, self._rejected = self._rejected, dict(event.rejected)
+        for file, why in self._rejected.items():
+            if before.get(file) != why:
+                _log.warning("manifest rejected; its pods go on as they were", seq=seq, file=file, why=why)
+        for file in sorted(before.keys() - self._rejected.keys()):
+            _log.info("manifest no longer rejected", seq=seq, file=file)
 
     def _command(self, seq: int, command: AnyCommand) -> None:
         if isinstance(command, PublishStatus):

@@ -173,3 +173,17 @@ def test_two_events_of_one_moment_are_told_apart(world: World, tmp_path: Path, c
     assert ran.code == 1
     assert "1 of them with other decisions" in ran.out
     assert "only in" not in ran.out
+
+
+def test_a_broken_edit_is_named_where_one_asks_for_its_pod(
+    world: World, tmp_path: Path, capsys: Capture
+) -> None:
+    world.manifest(ONE)
+    world.tell(e.ManifestsJudged(rejected=(("web.yaml", "line 7: no mapping"), ("other.yaml", "odd"))))
+    world.write_segments(tmp_path)
+    why = run_command(capsys, "why", "web", default=tmp_path).out
+    assert "web.yaml is rejected since seq" in why
+    assert "line 7: no mapping" in why
+    assert "other.yaml" not in why
+    held = run_command(capsys, "why-not", "web", "restart", default=tmp_path)
+    assert (held.code, "web.yaml is rejected" in held.out) == (0, True)

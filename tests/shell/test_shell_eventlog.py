@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from minikubelet.core.commands import Decision, PublishStatus, Reason
-from minikubelet.core.events import TimerFired
+from minikubelet.core.events import ManifestsJudged, TimerFired
 from minikubelet.model.ids import PodUid
 from minikubelet.model.status import PodStatus
 from minikubelet.shell import eventlog
@@ -33,3 +33,18 @@ def test_only_so_many_pods_are_remembered(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(eventlog, "MOST_PHASES", 2)
     said = phases(EventLog(), *((uid, "Running") for uid in ("a", "b", "c", "c", "b", "a")))
     assert said == ["Running"] * 4
+
+
+def test_a_file_is_said_when_it_is_broken_otherwise_and_when_it_is_mended() -> None:
+    log = EventLog()
+    with capture_logs() as said:
+        for rejected in ((("a", "x"),), (("a", "x"), ("b", "y")), (("b", "z"),), ()):
+            log.seen(1, ManifestsJudged(rejected=rejected), [])
+    told = [(line["log_level"], line["file"], line.get("why", "")) for line in said]
+    assert told == [
+        ("warning", "a", "x"),
+        ("warning", "b", "y"),
+        ("warning", "b", "z"),
+        ("info", "a", ""),
+        ("info", "b", ""),
+    ]
