@@ -37,9 +37,10 @@ run() {
 }
 
 api_server() {
-  docker container inspect "$cluster-apiserver" >/dev/null 2>&1 && return 0
-  run --name "$cluster-apiserver" --no-healthcheck --ip "$net.2" --volume "$cluster-kube:/kube" \
-    --env MINIKUBELET_ROOT_DIR=/kube/state --env MINIKUBELET_NODE_MONITOR_GRACE_PERIOD="$grace" "$image" \
+  docker start "$cluster-apiserver" >/dev/null 2>&1 && return 0
+  # Its own state, with its keys, is on a volume that no agent is given.
+  run --name "$cluster-apiserver" --no-healthcheck --ip "$net.2" --volume "$cluster-state:/state" --volume "$cluster-kube:/kube" \
+    --env MINIKUBELET_ROOT_DIR=/state --env MINIKUBELET_NODE_MONITOR_GRACE_PERIOD="$grace" "$image" \
     apiserver --bind-address "$net.2" --secure-port 6443 --write-kubeconfig /kube/kubeconfig
 }
 
@@ -73,16 +74,17 @@ up() {
   docker network inspect "$cluster" >/dev/null 2>&1 ||
     docker network create --label "$label" --subnet "$net.0/24" "$cluster" >/dev/null ||
     die "the network $net.0/24 cannot be made; choose another: MINIKUBELET_CLUSTER_NET=10.214.0 $0 up"
+  docker volume create --label "$label" "$cluster-state" >/dev/null
   docker volume create --label "$label" "$cluster-kube" >/dev/null
   api_server
   wait_for "the API server" docker exec "$cluster-apiserver" sh -c 'test -s /kube/kubeconfig'
+  docker exec "$cluster-apiserver" cp /state/apiserver/ca.crt /kube/ca.crt
   mkdir -p "$(dirname "$kubeconfig")"
-  docker exec "$cluster-apiserver" cat /kube/kubeconfig >"$kubeconfig.new"
-  chmod 0600 "$kubeconfig.new"
+  (umask 077 && docker exec "$cluster-apiserver" cat /kube/kubeconfig >"$kubeconfig.new")
   mv "$kubeconfig.new" "$kubeconfig"
   for node in "${nodes[@]}"; do
     number=$((number + 1))
-    { agent "$node" "$net.$number" && wait_for "the agent of $node" docker exec "$node" test -S "$dir/$node/agent.sock"; } &
+    { agent "$node" "$net.$number" && wait_for "the agent of $node" docker exec "$node" minikubelet healthz; } &
     starting+=($!)
   done
   for node in "${starting[@]}"; do
@@ -95,21 +97,23 @@ up() {
 }
 
 down() {
-  local node
+  local node left=
   remove "label=$label"
   for node in "${nodes[@]}"; do
     remove "label=minikubelet.dev/node=$node"
   done
-  docker volume rm --force "$cluster-kube" >/dev/null
+  docker volume rm --force "$cluster-state" "$cluster-kube" >/dev/null
   if docker network inspect "$cluster" >/dev/null 2>&1; then docker network rm "$cluster" >/dev/null; fi
   # The directory is root's, on the engine's host: removed from where it was written.
   if docker image inspect "$image" >/dev/null 2>&1; then
     docker run --rm --network none --volume "$(dirname "$dir"):/cluster" --entrypoint sh "$image" -c "rm -rf '/cluster/$cluster'; true"
     docker run --rm --network none --volume "$(dirname "$(dirname "$dir")"):/parent" --entrypoint sh "$image" \
       -c "rmdir '/parent/$(basename "$(dirname "$dir")")' 2>/dev/null; true"
+  else
+    left=", but for $dir, which only root may remove: there is no image $image any more to do that with"
   fi
   rm -rf "build/$cluster"
-  say "gone: containers, network, volume and $dir"
+  say "gone: containers, network, volumes and ${left:+what was built}${left:-$dir}"
 }
 
 remove() {

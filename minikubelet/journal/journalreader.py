@@ -21,6 +21,8 @@ from minikubelet.journal.segmentscan import Ending, SegmentScan
 from minikubelet.ports.journalport import JournalError, Record, SegmentHeader, Snapshot
 
 EXPORT_SUFFIX = ".mkx"
+UNCOMMITTED = "are not committed"
+"""the damage that every journal may have which is being written, or whose agent was killed"""
 _BUFFER = 1 << 20
 _LOCKS = Path("/proc/locks")
 
@@ -165,7 +167,7 @@ class JournalReader:
             self._tell(f"{path.name}: corrupt behind record {scan.tail.seq} ({scan.problem})")
         else:
             self._tell(
-                f"{path.name}: {len(rest)} bytes behind record {scan.tail.seq} are not committed"
+                f"{path.name}: {len(rest)} bytes behind record {scan.tail.seq} {UNCOMMITTED}"
                 " (a torn tail, or an agent is writing just now)"
             )
 

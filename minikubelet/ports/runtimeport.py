@@ -45,17 +45,6 @@ class RuntimeFault(Exception):
         self.exit_code = exit_code
         self.ended = ended
 
-    @classmethod
-    def already_run(cls, reason: str, shown: ObservedContainer) -> RuntimeFault:
-        """What has ended is not started once more: the fault tells how it ended."""
-        return cls(
-            reason,
-            "it has already run",
-            container_id=shown.id,
-            exit_code=shown.exit_code,
-            ended=shown.reason,
-        )
-
 
 class RuntimeInfo(msgspec.Struct, frozen=True):
     """Who answers: `name` (docker, process, simulated) as in `docker://…`, and the engine's version.

@@ -14,7 +14,7 @@ import msgspec
 
 from minikubelet.core.reducer import Reducer
 from minikubelet.core.reducer import Snapshot as State
-from minikubelet.journal.journalreader import EXPORT_SUFFIX, JournalReader
+from minikubelet.journal.journalreader import EXPORT_SUFFIX, UNCOMMITTED, JournalReader
 from minikubelet.ports.journalport import JournalError, Record, RecordKind, SegmentHeader, Snapshot
 from minikubelet.replay.replayerrors import ReplayError
 from minikubelet.wire.records import UnknownRecord, decode_event, decode_snapshot, schema_hash
@@ -73,7 +73,7 @@ def is_export(reader: JournalReader) -> bool:
 
 def harmful(reader: JournalReader) -> list[str]:
     """The damage found so far that is more than an end that was never committed, or is being written now."""
-    return [text for text in reader.damage if is_export(reader) or "are not committed" not in text]
+    return [text for text in reader.damage if is_export(reader) or UNCOMMITTED not in text]
 
 
 def walk(reader: JournalReader, from_seq: int = 0) -> Iterator[Head | Step]:

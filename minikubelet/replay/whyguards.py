@@ -233,7 +233,7 @@ def _of_probes(scene: Scene, gen: Generation, name: str) -> Iterator[str]:
         yield f"container {name}: its startup probe has not passed yet"
     elif container.readiness_probe is not None and not record.ready:
         said = scene.probed.get((record.id, ProbeKind.READINESS.value), "")
-        told = f"failed {said}" if said else "has not passed yet"
+        told = f"failed {said}" if said else "is not passing"
         yield f"container {name}: its readiness probe {told}"
 
 

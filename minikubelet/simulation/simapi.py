@@ -27,8 +27,7 @@ from minikubelet.ports.apiport import (
     WatchItem,
 )
 
-KEPT_CHANGES: Final = 64
-"""a watch that is further behind gets 410"""
+KEPT_CHANGES: Final = 64  # a watch that is further behind gets 410
 
 
 class ApiFaults(msgspec.Struct, frozen=True):
@@ -43,7 +42,7 @@ class ApiFaults(msgspec.Struct, frozen=True):
 
 
 class SimApi:
-    """The server; it survives the agent. `deleted`, `stored` and `shown` let judges see what happens."""
+    """The server; it survives the agent. `stored` and `shown` let judges see what happens."""
 
     def __init__(self, seed: int, now: Callable[[], int]) -> None:
         self.pods: dict[str, JsonObject] = {}
@@ -109,9 +108,8 @@ class SimApi:
         self._restored += 1
         self.version = max(1, self.version - random.randrange(60))
         for key, pod in self.pods.items():  # what is left is of the backup, and so is its version
-            meta = pod["metadata"]
-            version = min(int(meta["resourceVersion"]), self.version)
-            self.pods[key] = {**pod, "metadata": {**meta, "resourceVersion": str(version)}}
+            version = str(min(int(pod["metadata"]["resourceVersion"]), self.version))
+            self.pods[key] = {**pod, "metadata": {**pod["metadata"], "resourceVersion": version}}
         self.break_watches()
 
     def break_watches(self) -> None:
@@ -152,8 +150,7 @@ class SimApi:
 
     def get(self, key: str) -> JsonObject:
         """Read an object."""
-        pod = self.pods.get(key)
-        if pod is None:
+        if (pod := self.pods.get(key)) is None:
             raise ApiError(HTTPStatus.NOT_FOUND, "NotFound", f"pods {key} not found")
         return pod
 
@@ -169,8 +166,7 @@ class SimApi:
         """Change a status, if the object still has the uid that the patch names."""
         pod = self.get(key)
         if patch["metadata"]["uid"] != pod["metadata"]["uid"]:
-            text = "the UID in the precondition does not match"
-            raise ApiError(HTTPStatus.CONFLICT, "Conflict", text)
+            raise ApiError(HTTPStatus.CONFLICT, "Conflict", "the UID in the precondition does not match")
         status = merged(pod.get("status"), patch["status"])
         if status == pod.get("status"):
             return pod

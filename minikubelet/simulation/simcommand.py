@@ -156,7 +156,7 @@ def _command(seed: int, options: argparse.Namespace) -> str:
         return f"minikubelet simulate --scenario {shlex.quote(str(options.scenario))}"
     faults = ",".join(options.faults) or "none"
     return (
-        f"minikubelet simulate --seed {seed} --duration {options.duration:g}s --pods {options.pods}"
+        f"minikubelet simulate --seed {seed} --duration {options.duration:.15g}s --pods {options.pods}"
         f" --faults {faults}"
     )
 

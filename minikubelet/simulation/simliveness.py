@@ -58,15 +58,19 @@ def astray(world: World) -> Iterator[str]:
 
 
 def _files_known(world: World, wanted: dict[PodUid, Wanted]) -> Iterator[str]:
-    static = [each for each in wanted.values() if each.source is Source.FILE]
-    if len(static) != len(manifests := world.folder.manifests()):
-        yield f"there are {len(manifests)} manifests, and {len(static)} static pods are wanted"
-    if world.scenario.has_api:
-        there = [found for found in world.api.pods.values() if not _is_mirror(found)]
-        seen = {each.uid for each in wanted.values() if each.source is Source.API}
-        for pod in there:
-            if pod["metadata"]["uid"] not in seen and not pod["metadata"].get("deletionTimestamp"):
-                yield f"{pod['metadata']['name']} at the API server has not reached the agent"
+    """What the folder and the API server hold is what has reached the agent."""
+    seen = {each.uid for each in wanted.values() if each.source is Source.FILE}
+    there: set[PodUid] = set()
+    for name in world.folder.manifests():
+        there.update(world.book.defined(name, world.folder.files[name].content))
+    if seen != there:
+        yield f"the folder defines {sorted(there)}, and what has reached the agent is {sorted(seen)}"
+    for found in world.api.pods.values() if world.scenario.has_api else ():
+        if _is_mirror(found) or found["metadata"].get("deletionTimestamp"):
+            continue
+        known = wanted.get(PodUid(found["metadata"]["uid"]))
+        if known is None or known.source is not Source.API or known.spec != found["spec"]:
+            yield f"{found['metadata']['name']} at the API server has not reached the agent"
 
 
 def _pod(world: World, wanted: Wanted) -> Iterator[str]:

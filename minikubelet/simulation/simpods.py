@@ -21,6 +21,8 @@ _PLAIN: Final = 16
 _OWN: Final = 24
 """from here on, the containers of a shape have restart policies of their own, and some of them rules"""
 NAMESPACE: Final = "kube-system"
+MARKED: Final = "secret-"
+"""how the value of every container's variable begins"""
 
 _SCRIPTS: Final = (
     ("run",),
@@ -114,7 +116,7 @@ def _container(name: str, version: int, script: tuple[str, ...]) -> dict[str, An
         "image": f"app:{version}",
         "command": list(script),
         "imagePullPolicy": "IfNotPresent",
-        "env": [{"name": "TOKEN", "value": f"secret-{version}"}],
+        "env": [{"name": "TOKEN", "value": f"{MARKED}{version}"}],
     }
 
 

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from minikubelet.simulation.simlife import replaced
 from minikubelet.simulation.simliveness import PATIENCE, astray, unsettled
 from minikubelet.simulation.simloop import SECOND, LifeEnded, Stuck, VirtualLoop
 from minikubelet.simulation.simmachine import MACHINE_ACTIONS, mend_machine
+from minikubelet.simulation.simpods import MARKED
 from minikubelet.simulation.simscenario import Action, Kind, Scenario
 from minikubelet.simulation.simwanted import NEVER
 from minikubelet.simulation.simworld import Violation, World
@@ -143,6 +145,11 @@ def _report(world: World, loop: VirtualLoop) -> Report:
         settled = loop.run_until_complete(main)
     except Stuck as stuck:
         world.fail("no-hang", str(stuck))
+    except Exception as error:  # noqa: BLE001 - one seed in which a judge errs must not end all others
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        world.fail(
+            "no-error", f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+        )
     seconds = loop.time()
     loop.run_until_complete(world.quiesce())
     main.cancel()
@@ -194,6 +201,9 @@ async def _calm(world: World) -> float:
     settled = asyncio.get_running_loop().time() - begun
     if not world.violations:
         await _quiet(world)
+    for name, content in world.disk.files().items():
+        if MARKED.encode() in content:
+            world.fail("no-secrets", f"{name} of the journal holds the value of a variable")
     if not world.violations:
         await one_change(world, _done)
     return settled

@@ -36,6 +36,7 @@ from minikubelet.simulation.simrestarts import Restarts
 from minikubelet.simulation.simwanted import NEVER, Book, Fail, Wanted
 
 LATE: Final = 10 * SECOND
+_NEVER_DECIDED: Final = 1 << 62
 """how long a fact may be on its way from a source to a decision"""
 _MARK: Final = re.compile(rb'\{"m":\d+,"s":(\d+)\}')
 
@@ -120,7 +121,7 @@ class Safety(Judge):
 
     def dispatched(self, agent: AgentLife, command: AnyCommand) -> None:
         """No effect before its decision is durable, none on what a source not yet seen may hold."""
-        number = self._seqs.pop(id(command), 0)
+        number = self._seqs.pop(id(command), _NEVER_DECIDED)
         if not isinstance(command, WakeAt) and not agent.journal.health.degraded and number > self.durable:
             self._fail(
                 "journal-first",
@@ -274,8 +275,8 @@ class Safety(Judge):
                 for each in self._engine.instances()
                 if (each.uid, each.name) == (wanted.uid, container.name)
             ]
-            ended = [each for each in made if each.ended_at or each.gone]
-            if not ended or self._comes_again(wanted, ended[-1]):
+            over = bool(made) and bool(made[-1].ended_at or made[-1].gone)
+            if not over or self._comes_again(wanted, made[-1]):
                 return any(each.exit_code for each in self._inits(wanted))
         return True
 

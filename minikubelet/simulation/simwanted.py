@@ -124,6 +124,10 @@ class Book:
         self._good = good
         self._judge_static(hidden=hidden)
 
+    def defined(self, name: str, content: bytes) -> tuple[PodUid, ...]:
+        """The pods that a file defines, whether the agent has looked at it or not."""
+        return tuple(PodUid(each.pod.metadata.uid) for each in self._reader(content, name).pods)
+
     def _want_static(self, pod: Pod) -> PodUid:
         uid = PodUid(pod.metadata.uid)
         if uid not in self.pods:

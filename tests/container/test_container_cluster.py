@@ -112,6 +112,17 @@ def test_three_nodes_with_pods_of_their_own_and_agents_that_come_and_go(cluster:
     until(lambda: cluster.ready("pods") == static | daemons, lambda: f"pods {cluster.get('pods')}")
     assert {node: running(node) for node in cluster.nodes} == ids
 
+    first = f"web-{cluster.nodes[0]}"
+    status = cluster.get("pods")[first]["status"]["containerStatuses"][0]
+    docker("kill", status["containerID"].removeprefix("docker://"))
+    until(
+        lambda: (
+            cluster.get("pods")[first]["status"]["containerStatuses"][0]["restartCount"] > 0
+            and first in cluster.ready("pods")
+        ),
+        lambda: f"pods {cluster.get('pods')[first]}",
+    )
+
     cluster.do("down")
     assert cluster.left() == []
     assert [node for node in cluster.nodes if docker_probe.containers(f"minikubelet.dev/node={node}")] == []

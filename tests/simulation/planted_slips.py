@@ -79,7 +79,7 @@ def an_old_look_outweighs_an_answer(patch: Patch) -> None:
 
 
 def a_mirror_outlives_its_pod(patch: Patch) -> None:
-    patch.setattr(plan, "_orphaned", lambda _slot, _node: False)
+    patch.setattr(plan, "_orphaned", lambda *_: False)
 
 
 def a_broken_file_holds_nothing_back(patch: Patch) -> None:

@@ -82,3 +82,15 @@ def _body(image: str, mark: Path) -> dict[str, Any]:
         "NetworkDisabled": True,
         "HostConfig": {"Mounts": [mount], "NetworkMode": "none"},
     }
+
+
+def touch(path: Path) -> None:
+    """Make the file for a termination message: writable for whatever user the container has."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC)
+        os.fchmod(descriptor, 0o666)
+        os.close(descriptor)
+    except OSError as error:
+        why = f"cannot make the file for termination messages: {error}"
+        raise RuntimeFault("CreateContainerError", why) from None

@@ -7,7 +7,6 @@ dockerlifecycle, what it shows in dockerobserver, its logs in dockerlogs, its im
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -27,6 +26,7 @@ from minikubelet.ports.runtimeport import (
     RuntimeInfo,
     SandboxConfig,
 )
+from minikubelet.runtimes.alreadyrun import already_run
 from minikubelet.runtimes.docker import dockerexec, dockerpaths, dockerspec
 from minikubelet.runtimes.docker import dockernames as names
 from minikubelet.runtimes.docker.dockerengine import Engine, is_gone, refused
@@ -65,7 +65,8 @@ class DockerRuntime:
         self._logs = LogKeeper(self._engine)
         self._observer = Observer(self._engine, node, self._logs)
         self._lifecycle = Lifecycle(self._engine, self._observer)
-        self._adopted: set[str] = set()
+        self._made: dict[str, int | None] = {}
+        """the OOM score asked for each container that waits for its start; None where one was adopted"""
         self._images = Images(self._engine, pause_image)
         self._floor = OomFloor()
         self._facts: EngineFacts | None = None
@@ -170,7 +171,7 @@ class DockerRuntime:
         """Create a container; one that runs under the same name in this sandbox is adopted."""
         labels = await self._observer.sandbox_labels(sandbox_id)
         if config.termination_log is not None:
-            await asyncio.to_thread(_touch, config.termination_log)
+            await asyncio.to_thread(dockerpaths.touch, config.termination_log)
         body = dockerspec.container_body(
             sandbox_id,
             config,
@@ -182,13 +183,15 @@ class DockerRuntime:
 
         def adopt(holder: Inspected) -> bool:
             mine = holder.labels.get(names.SANDBOX_ID) == sandbox_id and _runs(holder)
-            self._adopted |= {holder.id} if mine else set()
+            self._made |= {holder.id: None} if mine else {}
             return mine
 
         try:
-            return await self._lifecycle.create(names.container_name(config), body, _NO_CONTAINER, adopt)
+            made = await self._lifecycle.create(names.container_name(config), body, _NO_CONTAINER, adopt)
         except DockerError as error:
             raise refused(_NO_CONTAINER, error) from None
+        self._made.setdefault(made, config.resources.oom_score_adj)
+        return made
 
     async def _image_user(self, config: ContainerConfig) -> str:
         """The image's user, looked up only where a group is set without a user."""
@@ -203,13 +206,17 @@ class DockerRuntime:
             raise RuntimeFault(
                 _NO_START, f"there is no container {container_id[:12]}", container_id=container_id
             )
-        if container_id in self._adopted:  # the engine would run once more what has ended meanwhile
-            self._adopted.discard(container_id)
+        score = self._made.pop(container_id, 0)
+        if score is None:  # the engine would run once more what has ended meanwhile
             found = await self._observer.status(container_id)
             if found is not None and found.phase is ContainerPhase.EXITED:
-                raise RuntimeFault.already_run(_NO_START, found)
+                raise already_run(_NO_START, found)
             return
-        await self._lifecycle.start(container_id, _NO_START)
+        try:
+            await self._lifecycle.start(container_id, _NO_START)
+        except RuntimeFault as fault:  # no sandbox may have told yet: those of an earlier life go on
+            self._floor.learn(fault.message, score)
+            raise
         await self._observer.status(container_id)
 
     async def stop_container(self, container_id: str, grace_seconds: float) -> None:
@@ -285,14 +292,3 @@ class DockerRuntime:
 
 def _runs(holder: Inspected) -> bool:
     return holder.state.status in {"running", "paused"}
-
-
-def _touch(path: Path) -> None:
-    """The file for a termination message: writable for whatever user the container has."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC)
-        os.fchmod(descriptor, 0o666)
-        os.close(descriptor)
-    except OSError as error:
-        raise RuntimeFault(_NO_CONTAINER, f"cannot make the file for termination messages: {error}") from None

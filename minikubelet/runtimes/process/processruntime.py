@@ -29,6 +29,7 @@ from minikubelet.ports.runtimeport import (
     RuntimeInfo,
     SandboxConfig,
 )
+from minikubelet.runtimes.alreadyrun import already_run
 from minikubelet.runtimes.process import processlaunch, processpolicy, processrecords, proctable, shimspec
 from minikubelet.runtimes.process.processrecords import ContainerRecord
 from minikubelet.runtimes.process.processstore import ProcessStore, kill_marked
@@ -100,8 +101,7 @@ class ProcessRuntime:
     @_told
     async def stop_pod_sandbox(self, sandbox_id: str) -> None:
         """Kill the sandbox's containers and mark it as not ready."""
-        record = await asyncio.to_thread(self._store.sandbox, sandbox_id)
-        if record is None:
+        if (record := await asyncio.to_thread(self._store.sandbox, sandbox_id)) is None:
             return
         await asyncio.to_thread(self._store.mark_stopped, record)
         containers = await asyncio.to_thread(self._store.containers_of, record)
@@ -253,7 +253,7 @@ class ProcessRuntime:
         if record is None or path is None or found is None:
             raise RuntimeFault("NotFound", f"there is no container {container_id}")
         if found.phase is ContainerPhase.EXITED:
-            raise RuntimeFault.already_run("RunContainerError", found)
+            raise already_run("RunContainerError", found)
         started = found.phase is not ContainerPhase.CREATED
         return record, path, [] if started else processlaunch.start_supervisor(path)
 

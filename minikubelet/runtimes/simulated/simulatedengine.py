@@ -17,6 +17,7 @@ from minikubelet.model.ids import PodUid
 from minikubelet.model.observed import ContainerPhase, ObservedContainer, ObservedPod, ObservedSandbox
 from minikubelet.ports.clockport import Clock
 from minikubelet.ports.runtimeport import ContainerConfig, RuntimeFault, SandboxConfig
+from minikubelet.runtimes.alreadyrun import already_run
 from minikubelet.runtimes.simulated.simulatedpod import Container, Sandbox, adopted, shown_pod
 from minikubelet.runtimes.simulated.simulatedscript import KILLED, read_script
 
@@ -149,7 +150,7 @@ class SimulatedEngine:
             why = f"there is no container {container_id}"
             raise RuntimeFault("RunContainerError", why, container_id=container_id)
         if container.shown.phase is ContainerPhase.EXITED:
-            raise RuntimeFault.already_run("RunContainerError", container.shown)
+            raise already_run("RunContainerError", container.shown)
         if container.runs:
             return
         sandbox = self.sandboxes.get(container.sandbox_id)

@@ -13,8 +13,10 @@ from minikubelet.ports.runtimeport import (
     DnsConfig,
     Mount,
     PortMapping,
+    Resources,
     RuntimeFault,
 )
+from minikubelet.runtimes.docker.dockerhost import OomFloor
 from minikubelet.runtimes.docker.dockernames import container_name
 from minikubelet.runtimes.docker.dockerpause import PAUSE_IMAGE
 from tests.engine import docker_probe
@@ -237,5 +239,31 @@ def test_images_are_removed_but_never_the_pause_image(world: DockerWorld) -> Non
             assert PAUSE_IMAGE not in [tag for image in await runtime.list_images() for tag in image.tags]
             with pytest.raises(RuntimeFault, match="it is kept"):
                 await runtime.remove_image(PAUSE_IMAGE)
+
+    go(main)
+
+
+def test_an_agent_that_begins_on_living_sandboxes_finds_out_which_oom_scores_there_are(
+    world: DockerWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container, from where the engine's process is out of sight; no sandbox is started to tell."""
+
+    async def main() -> None:
+        config = sandbox_of(world)
+        async with connected(world.driver()) as before:
+            sandbox_id = await before.run_pod_sandbox(config)
+        monkeypatch.setattr(OomFloor, "look", lambda _floor, _socket: None)
+        async with connected(world.driver()) as runtime:
+            for attempt in range(2):
+                spec = container_of(world, config, world.sleeps(), attempt=attempt)
+                spec = msgspec.structs.replace(spec, resources=Resources(oom_score_adj=-997))
+                container_id = await runtime.create_container(sandbox_id, spec)
+                try:
+                    await runtime.start_container(container_id)
+                except RuntimeFault:
+                    assert attempt == 0, "the first failure has told"
+                else:
+                    break
+            assert (await status(runtime, container_id)).phase is ContainerPhase.RUNNING
 
     go(main)
