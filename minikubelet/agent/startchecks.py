@@ -7,6 +7,7 @@ answers; an agent runs its static pods without.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from minikubelet.agent.agentplan import AgentPlan, StartFault, Upstream
 from minikubelet.apiclient.apierrors import KubeconfigError
@@ -31,8 +32,24 @@ def check_start(plan: AgentPlan) -> None:
             f"the directory of certificates {plan.cert_dir} cannot be made: {error.strerror};"
             " name another with --cert-dir"
         ) from error
+    _check_host_root(plan)
     if plan.upstream is Upstream.JOINED:
         _check_kubeconfig(plan)
+
+
+def _check_host_root(plan: AgentPlan) -> None:
+    """The state directory is the engine's as well, at one path: it has to be there below the host's root."""
+    host = Path(plan.settings.agent.host_root)
+    seen = host / plan.places.root.relative_to("/")
+    try:
+        same = seen.samefile(plan.places.root)
+    except OSError:
+        same = False
+    if not same:
+        raise StartFault(
+            f"hostRoot {host} does not show the host's root: the state directory {plan.places.root} is not at"
+            f" {seen}; mount the host's root there, as in -v /:{host}:ro"
+        )
 
 
 def _check_kubeconfig(plan: AgentPlan) -> None:

@@ -46,6 +46,24 @@ def test_paths_that_cannot_be_used_are_said(tmp_path: Path) -> None:
         check(tmp_path / ("long" * 30), *manifests)
 
 
+def test_a_host_root_that_shows_something_else_is_said(tmp_path: Path) -> None:
+    root, host = tmp_path / "s", tmp_path / "host"
+    root.mkdir()
+    config = tmp_path / "kubelet.yaml"
+    config.write_text(
+        "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
+        f"staticPodPath: {tmp_path}\n---\n"
+        "apiVersion: minikubelet.dev/v1alpha1\nkind: AgentConfiguration\n"
+        f"hostRoot: {host}\n"
+    )
+    with pytest.raises(StartFault, match=f"hostRoot {host} does not show the host's root"):
+        check(root, "--config", str(config))
+    below = host / str(root).lstrip("/")
+    below.parent.mkdir(parents=True)
+    below.symlink_to(root)
+    check(root, "--config", str(config))
+
+
 def test_nothing_is_started_before_the_checks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "web.yaml").write_text(POD)
