@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from minikubelet.stubapi.stubpodcells import pod_cells, since
+from minikubelet.wire.podcells import pod_cells, since
 
 INTERVAL = 0.5
 HEADER = ("NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "AGE")

@@ -17,6 +17,7 @@ from minikubelet.replay.replayhistory import (
     begin,
     brief_of,
     decide,
+    harmful,
     is_export,
     nearest_start,
     starts_anew,
@@ -75,6 +76,7 @@ def stand_at(reader: JournalReader, moment: Moment | None) -> Stand:
     if stand is None or not stand.seq:
         raise ReplayError(
             "the journal does not reach back so far, or has no usable snapshot before that moment"
+            + "".join(f"; {text}" for text in harmful(reader))
         )
     if moment is not None and moment.at is not None:
         stand.at = max(stand.at, moment.at)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from minikubelet.replay.replaypaint import say
 from minikubelet.replay.replaytale import journal_of, meant_by
 from minikubelet.replay.standing import Stand, stand_at
 from minikubelet.wire.pod_codec import encode_pod
+from minikubelet.wire.podcells import pod_cells
 
 _COLUMNS = ("NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "AGE", "STAGE", "UID")
 
@@ -76,25 +78,15 @@ def _as_json(value: object) -> str:
 
 def _table(found: list[Generation], objects: list[dict[str, Any]], stand: Stand) -> None:
     lines = [_COLUMNS]
+    moment = datetime.fromtimestamp(stand.at / SECOND, UTC)
     for gen, pod in zip(found, objects, strict=True):
         namespace, name = split_slot(gen.slot)
-        statuses = pod["status"].get("containerStatuses", [])
-        ready = f"{sum(one['ready'] for one in statuses)}/{len(statuses)}"
-        restarts = str(sum(one["restartCount"] for one in statuses))
+        cells = pod_cells(pod, moment)
         age = span((stand.at - gen.born_at) // SECOND * SECOND)
-        lines.append((namespace, name, ready, _word(pod), restarts, age, gen.stage.value, gen.uid[:12]))
+        lines.append(
+            (namespace, name, cells.ready, cells.status, cells.restarts, age, gen.stage.value, gen.uid[:12])
+        )
     widths = [max(len(line[n]) for line in lines) for n in range(len(_COLUMNS))]
     say(f"at seq {stand.seq}, {clock(stand.at)} UTC")
     for line in lines:
         say("   ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
-
-
-def _word(pod: dict[str, Any]) -> str:
-    """What kubectl shows in its STATUS column: the first reason a container waits for, else the phase."""
-    status = pod["status"]
-    for one in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
-        state = one.get("state", {})
-        reason = state.get("waiting", {}).get("reason", "")
-        if reason and reason not in ("PodInitializing", "ContainerCreating"):
-            return str(reason)
-    return str(status.get("reason") or status.get("phase", ""))

@@ -35,6 +35,8 @@ class Held(msgspec.Struct, frozen=True):
     seq: int
     at: int
     guards: list[str]
+    done: bool = False
+    """what is asked for is so already"""
 
 
 @command
@@ -62,7 +64,13 @@ def _held(slot: Slot, stand: Stand, container: str, action: str) -> Iterator[Hel
     for gen in slot.generations:
         names = _names(gen, container) if gen is slot.generations[-1] or not container else []
         guards = list(dict.fromkeys(map(in_one_line, _guards(scene, gen, action, names))))
-        yield Held(slot.key, gen.uid, container, gen.stage.value, action, stand.seq, stand.at, guards)
+        done = action == "ready" and not guards and _is_ready(gen)
+        yield Held(slot.key, gen.uid, container, gen.stage.value, action, stand.seq, stand.at, guards, done)
+
+
+def _is_ready(gen: Generation) -> bool:
+    told = gen.published.conditions if gen.published is not None else ()
+    return any(each.type == "Ready" and each.status == "True" for each in told)
 
 
 def _moment(stand: Stand, last: int, *, asked: bool) -> str:
@@ -82,7 +90,9 @@ def _tell(name: str, moment: str, found: Iterable[Held]) -> None:
         say(f"  uid {short(one.uid)} ({one.stage})")
         for text in one.guards:
             say(f"    - {text}")
-        if not one.guards:
+        if one.done:
+            say("    it is ready")
+        elif not one.guards:
             say(f"    nothing holds {_WORDS[one.action]} back: it follows with the next event, or is done")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from minikubelet.stubapi.stubpodcells import since
+from minikubelet.wire.podcells import since
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -17,9 +17,9 @@ import structlog
 
 from minikubelet.stubapi.stubdaemonrules import share
 from minikubelet.stubapi.stubdeletion import DeleteOptions, Preconditions
-from minikubelet.stubapi.stubpodcells import parse_time
 from minikubelet.stubapi.stubresources import DAEMONSETS, NODES, PODS, Obj, Target
 from minikubelet.stubapi.stubstatus import ApiError
+from minikubelet.wire.podcells import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable

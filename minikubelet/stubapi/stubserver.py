@@ -25,7 +25,6 @@ from minikubelet.stubapi.stubmetrics import Metrics
 from minikubelet.stubapi.stubnodelinks import JoinedNodes, NodeLinks
 from minikubelet.stubapi.stubnodes import GRACE_SECONDS, SilentNodes
 from minikubelet.stubapi.stubpersistence import StateLog
-from minikubelet.stubapi.stubpodcells import parse_time
 from minikubelet.stubapi.stubproxy import PodProxy
 from minikubelet.stubapi.stubrequests import BODY_MAX
 from minikubelet.stubapi.stubresources import EVENTS, FIRST_NAMESPACES, NAMESPACES, Target
@@ -35,6 +34,7 @@ from minikubelet.stubapi.stubstatus import ApiError
 from minikubelet.stubapi.stubstore import HISTORY, Key, Store
 from minikubelet.stubapi.stubwatch import Watches
 from minikubelet.stubapi.stubwrites import Writes
+from minikubelet.wire.podcells import parse_time
 
 if TYPE_CHECKING:
     import ssl

@@ -11,7 +11,6 @@ import msgspec
 
 from minikubelet.stubapi.stubaccesscells import binding_cells, request_cells, role_cells
 from minikubelet.stubapi.stubdaemoncells import DAEMONSET_COLUMNS, DAEMONSET_NUMBERS, daemonset_cells
-from minikubelet.stubapi.stubpodcells import pod_cells, since
 from minikubelet.stubapi.stubresources import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
@@ -31,6 +30,7 @@ from minikubelet.stubapi.stubresources import (
     Obj,
     Resource,
 )
+from minikubelet.wire.podcells import pod_cells, since
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

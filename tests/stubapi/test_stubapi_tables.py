@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minikubelet.stubapi.stubpodcells import human_duration, pod_cells
 from minikubelet.stubapi.stubresources import EVENTS, LEASES, NAMESPACES, NODES, PODS, RESOURCES
 from minikubelet.stubapi.stubtables import make_table
+from minikubelet.wire.podcells import human_duration, pod_cells
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 RUNNING: dict[str, Any] = {"running": {}}

@@ -1,18 +1,16 @@
 """The READY, STATUS and RESTARTS that `kubectl get pods` shows, computed from a pod's status.
 
-Pure; follows upstream's printPod (pkg/printers/internalversion).
+Belongs here: what upstream's printPod computes (pkg/printers/internalversion). May not be here: columns.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias
 
 import msgspec
 
-if TYPE_CHECKING:
-    from minikubelet.stubapi.stubresources import Obj
-
+Obj: TypeAlias = dict[str, Any]
 _MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86400, 365 * 86400
 
 
