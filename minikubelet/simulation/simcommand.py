@@ -26,7 +26,8 @@ from minikubelet.simulation.simscenario import Scenario, scenario
 from minikubelet.simulation.simshrink import Shrinker
 from minikubelet.simulation.simworld import Violation
 
-_TELL_EVERY = 2.0
+_ON_TERMINAL, _IN_LOG = 2.0, 60.0
+"""seconds between two lines of progress"""
 _INTERRUPTED = 130
 
 
@@ -87,6 +88,7 @@ def _scenarios(options: argparse.Namespace) -> Iterator[Scenario]:
 def _run_all(scenarios: Iterable[Scenario], options: argparse.Namespace) -> Summary:
     summary, coverage, transitions = Summary(), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     begun = told = time.monotonic()
+    pause = _ON_TERMINAL if sys.stderr.isatty() else _IN_LOG
     try:
         for each, report in run_all(scenarios, options.jobs):
             _add(summary, report)
@@ -95,7 +97,7 @@ def _run_all(scenarios: Iterable[Scenario], options: argparse.Namespace) -> Summ
             summary.seconds = time.monotonic() - begun
             if report.violations:
                 _note(summary, _failure(each, report.violations[0], options), options)
-            if sys.stderr.isatty() and time.monotonic() - told > _TELL_EVERY:
+            if time.monotonic() - told > pause:
                 told = time.monotonic()
                 sys.stderr.write(f"{_pace(summary)}, {len(summary.failures)} failures\n")
     except KeyboardInterrupt:
