@@ -89,20 +89,25 @@ class Restarts:
         }
         return sorted(found.values(), key=lambda each: each.started_at)
 
-    def _ended_before(self, first: Instance) -> bool:
-        """Whether the first container of a definition took the place of one that had ended by itself.
+    def _ended_before(self, first: Instance) -> int:
+        """How many ends may count that came before the first container of a definition.
 
-        Upstream counts that as a restart: the first of the new definition, which is not waited for.
+        Upstream counts one if that took the place of one that had ended by itself, though it is not waited
+        for; and where an edit is taken back, all that were made as it is, since it goes by their hash.
         """
-        return any(
-            each.ended_at and not each.signalled_at and each.made_at < first.made_at
+        ended = [
+            each
             for each in self._engine.instances()
             if (each.uid, each.name) == (first.uid, first.name)
-        )
+            and each.made_at < first.made_at
+            and each.ended_at
+            and not each.signalled_at
+        ]
+        return max(int(bool(ended)), sum(each.hash == first.hash for each in ended))
 
-    def _backed_off(self, instance: Instance, history: list[Instance], one_more: bool) -> None:
+    def _backed_off(self, instance: Instance, history: list[Instance], earlier: int) -> None:
         """10 s before the second restart, then twice as long each time, at most five minutes."""
-        restarts, most = 0, int(one_more)
+        restarts, most = 0, earlier
         for before, after in itertools.pairwise(history):
             stopped = before.signalled_at and not before.unhealthy
             by_itself = before.ended_at and not stopped and before.hash == after.hash
