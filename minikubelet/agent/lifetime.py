@@ -25,7 +25,7 @@ from minikubelet.agent.livetable import LiveTable
 from minikubelet.agent.nodename import claim_node
 from minikubelet.agent.reports import Reports
 from minikubelet.agent.runtimechoice import Choice, choose_runtime
-from minikubelet.agent.startchecks import check_start
+from minikubelet.agent.startchecks import check_host_root, check_start
 from minikubelet.model.settings import LogFormat, LoggingSettings
 from minikubelet.ports.runtimeport import RuntimeFault
 from minikubelet.shell.podpaths import PodPaths
@@ -85,6 +85,7 @@ async def _live(plan: AgentPlan, *, json_lines: bool) -> int:
         runtime = choice.runtime
         stack.push_async_callback(runtime.aclose)
         await _connect(choice)
+        check_host_root(plan)
         if runtime.info.name == "docker":
             if runtime.info.version and not runtime.info.same_mounts:
                 check_mounts(plan.places.root)

@@ -32,13 +32,15 @@ def check_start(plan: AgentPlan) -> None:
             f"the directory of certificates {plan.cert_dir} cannot be made: {error.strerror};"
             " name another with --cert-dir"
         ) from error
-    _check_host_root(plan)
     if plan.upstream is Upstream.JOINED:
         _check_kubeconfig(plan)
 
 
-def _check_host_root(plan: AgentPlan) -> None:
-    """The state directory is the engine's as well, at one path: it has to be there below the host's root."""
+def check_host_root(plan: AgentPlan) -> None:
+    """The state directory is the engine's as well, at one path: it has to be there below the host's root.
+
+    Asked once the engine has seen that directory, or does not answer yet; raises StartFault.
+    """
     host = Path(plan.settings.agent.host_root)
     seen = host / plan.places.root.relative_to("/")
     try:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from minikubelet.agent.agentplan import StartFault, make_plan
-from minikubelet.agent.startchecks import check_start
+from minikubelet.agent.agentplan import AgentPlan, StartFault, make_plan
+from minikubelet.agent.startchecks import check_host_root, check_start
 from minikubelet.cli import main, parser
 
 POD = """\
@@ -18,9 +18,13 @@ spec:
 NO_CONTEXT = "apiVersion: v1\nkind: Config\n"
 
 
-def check(root: Path, *words: str) -> None:
+def plan_of(root: Path, *words: str) -> AgentPlan:
     given = ["run", "--root-dir", str(root), "--container-runtime-endpoint", "simulated://?seed=1"]
-    check_start(make_plan(parser().parse_args([*given, *words])))
+    return make_plan(parser().parse_args([*given, *words]))
+
+
+def check(root: Path, *words: str) -> None:
+    check_start(plan_of(root, *words))
 
 
 @pytest.mark.parametrize("flag", ["--kubeconfig", "--bootstrap-kubeconfig"])
@@ -57,11 +61,11 @@ def test_a_host_root_that_shows_something_else_is_said(tmp_path: Path) -> None:
         f"hostRoot: {host}\n"
     )
     with pytest.raises(StartFault, match=f"hostRoot {host} does not show the host's root"):
-        check(root, "--config", str(config))
+        check_host_root(plan_of(root, "--config", str(config)))
     below = host / str(root).lstrip("/")
     below.parent.mkdir(parents=True)
     below.symlink_to(root)
-    check(root, "--config", str(config))
+    check_host_root(plan_of(root, "--config", str(config)))
 
 
 def test_nothing_is_started_before_the_checks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
