@@ -15,7 +15,8 @@ from minikubelet.model.pod import NodeSelectorRequirement, NodeSelectorTerm, Pod
 from minikubelet.model.podbase import TaintEffect
 
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
-_PAIR = 2
+_LONGEST = 640
+"""digits: what has more is not read as a number; no interpreter refuses as many"""
 
 
 def wants_labels(pod: Pod) -> bool:
@@ -57,13 +58,18 @@ def _holds(wanted: NodeSelectorRequirement, found: Mapping[str, str]) -> bool:
         case "DoesNotExist":
             return value is None
         case "Gt" | "Lt":
-            texts = (value or "", *wanted.values)
-            if len(texts) != _PAIR or not all(_INTEGER.fullmatch(text) for text in texts):
-                return False
-            one, other = (int(text) for text in texts)
-            return one > other if wanted.operator == "Gt" else one < other
+            numbers = [_number(text) for text in (value or "", *wanted.values)]
+            match numbers:
+                case [int(one), int(other)]:
+                    return one > other if wanted.operator == "Gt" else one < other
+                case _:
+                    return False
         case _:
             return False
+
+
+def _number(text: str) -> int | None:
+    return int(text) if len(text) <= _LONGEST and _INTEGER.fullmatch(text) else None
 
 
 def untolerated(pod: Pod, taints: tuple[Taint, ...]) -> Taint | None:

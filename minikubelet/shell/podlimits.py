@@ -16,6 +16,8 @@ PERIOD: Final = 100_000
 MIN_SHARES: Final = 2
 MAX_SHARES: Final = 262_144
 MIN_QUOTA: Final = 1000
+MAX_QUOTA: Final = 2**44 - 1
+"""µs; the kernel refuses more (kernel/sched/core.c, MAX_BW)"""
 NODE_CRITICAL: Final = "system-node-critical"
 _ADJUST: Final = {GUARANTEED: -997, BEST_EFFORT: 1000}
 _LOWEST: Final = 3
@@ -29,7 +31,7 @@ def container_resources(pod: Pod, container: Container, *, pids_limit: int, node
     cpu_request = milli(str(requests.get("cpu", limits.get("cpu", "0"))))
     return Resources(
         cpu_shares=min(MAX_SHARES, max(MIN_SHARES, cpu_request * 1024 // 1000)),
-        cpu_quota=max(MIN_QUOTA, cpu_limit * PERIOD // 1000) if cpu_limit else 0,
+        cpu_quota=min(MAX_QUOTA, max(MIN_QUOTA, cpu_limit * PERIOD // 1000)) if cpu_limit else 0,
         cpu_period=PERIOD if cpu_limit else 0,
         memory_limit=whole(str(limits.get("memory", "0"))),
         pids_limit=pids_limit,

@@ -100,8 +100,7 @@ def _runs(world: World, wanted: Wanted, running: list[Instance]) -> Iterator[str
     if len(boxes) != 1 or not boxes[0].shown.ready:
         yield f"{wanted.slot} has {len(boxes)} sandboxes"
         return
-    kept = [c.name for c in wanted.pod.spec.init_containers if c.restart_policy == "Always"]
-    for name in (*kept, *(c.name for c in wanted.pod.spec.containers)):
+    for name in (*wanted.sidecars(), *(c.name for c in wanted.pod.spec.containers)):
         found = [each for each in running if each.name == name]
         if len(found) != 1:
             yield f"{wanted.slot} {name} runs {len(found)} times"
@@ -155,6 +154,7 @@ def _kept_by_the_clock(world: World, wanted: Wanted, status: JsonObject | None) 
 def _goes_on(
     world: World, wanted: Wanted, running: list[Instance], status: JsonObject | None
 ) -> Iterator[str]:
+    yield from _sidecars(wanted, running)
     for container in wanted.pod.spec.containers:
         made = [
             each
@@ -181,6 +181,17 @@ def _goes_on(
         yield f"{wanted.slot} has ended and that is not told"
     elif status is not None:
         yield from _job_reported(wanted, running, status)
+
+
+def _sidecars(wanted: Wanted, running: list[Instance]) -> Iterator[str]:
+    """They run for as long as a main container does, and no longer."""
+    runs = {each.name for each in running}
+    needed = any(each.name in runs for each in wanted.pod.spec.containers)
+    for name in wanted.sidecars():
+        if needed and name not in runs:
+            yield f"{wanted.slot} {name} does not run beside the main containers"
+        elif not needed and name in runs:
+            yield f"{wanted.slot} {name} runs on, and no main container does"
 
 
 def _may_rest(last: Instance, wanted: Wanted) -> bool:

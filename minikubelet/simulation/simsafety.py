@@ -22,7 +22,7 @@ from minikubelet.core.commands import (
     StopSandbox,
     WakeAt,
 )
-from minikubelet.core.events import AnyEvent, NodeEvent, PodCleanedUp, PodSet, PodWithdrawn
+from minikubelet.core.events import AnyEvent, NodeEvent
 from minikubelet.model.ids import PodUid, Source
 from minikubelet.ports.runtimeport import SandboxConfig
 from minikubelet.ports.sourceport import SourceFact, SourceListed
@@ -33,11 +33,12 @@ from minikubelet.simulation.simloop import SECOND
 from minikubelet.simulation.simorder import Order
 from minikubelet.simulation.simprobejudge import ProbeJudge
 from minikubelet.simulation.simrestarts import Restarts
+from minikubelet.simulation.simtold import Told
 from minikubelet.simulation.simwanted import NEVER, Book, Fail, Wanted
 
 LATE: Final = 10 * SECOND
-_NEVER_DECIDED: Final = 1 << 62
 """how long a fact may be on its way from a source to a decision"""
+_NEVER_DECIDED: Final = 1 << 62
 _MARK: Final = re.compile(rb'\{"m":\d+,"s":(\d+)\}')
 
 
@@ -60,8 +61,7 @@ class Safety(Judge):
         self._decided: dict[tuple[PodUid, str, int], int] = {}
         self._known_then: dict[str, frozenset[str]] = {}
         self._listed: set[tuple[int, Source]] = set()
-        self._told: dict[PodUid, int] = {}
-        self._told_gone: dict[PodUid, int] = {}
+        self._told = Told(book, self._now)
 
     def _now(self) -> int:
         return self._engine.real.now()
@@ -81,38 +81,20 @@ class Safety(Judge):
         self._seqs.clear()
         self.graces.begun(self.durable)
         self.restarts.begun(self.durable)
-        self._told = {uid: seq for uid, seq in self._told.items() if seq <= self.durable}
-        self._told_gone = {uid: seq for uid, seq in self._told_gone.items() if seq <= self.durable}
-        self._book.forget(known=self._told, known_gone=self._told_gone)
+        self._told.begun(self.durable)
 
     def took(self, agent: AgentLife, seq: int, event: AnyEvent, decisions: list[Decision]) -> None:
         """Note which record each decision is in, and when each end began; no bug goes by as a failure."""
         if getattr(event, "reason", "") == "InternalError":
             self._fail("no-bug", str(getattr(event, "message", "")))
         self._seqs |= {id(each.command): number for number, each in enumerate(decisions, seq + 1)}
-        self._note_told(seq, event)
+        self._told.took(seq, event)
         self.restarts.took(seq, event)
         slots = agent.reducer.slots
         touched = slots.values() if isinstance(event, NodeEvent) else filter(None, [slots.get(event.slot)])
         generations = [gen for slot in touched for gen in slot.generations]
         self.graces.took(seq, event, decisions, generations)
         self.order.took(decisions, generations)
-
-    def _note_told(self, seq: int, event: AnyEvent) -> None:
-        """Note from which record on the agent knows which pods are wanted."""
-        if isinstance(event, PodWithdrawn):
-            self._told_gone.setdefault(event.uid, seq)
-        elif isinstance(event, PodCleanedUp):
-            self._told.pop(event.uid, None)
-            if (wanted := self._book.pods.get(event.uid)) is not None:
-                wanted.cleaned_at = self._engine.real.now()
-        elif isinstance(event, PodSet):
-            self._told.setdefault(event.uid, seq)
-            self._told_gone.pop(event.uid, None)
-            for uid in self._book.rivals(event.uid):
-                self._told_gone.setdefault(uid, seq)
-            if event.deletion_at is not None:
-                self._told_gone.setdefault(event.uid, seq)
 
     def told(self, agent: AgentLife, fact: SourceFact) -> None:
         """Note which sources were listed in this life."""
@@ -206,7 +188,7 @@ class Safety(Judge):
 
     def ordered(self, instance: Instance, grace: float) -> None:
         """A pod that is to end has ended when its grace is over, hooks and all."""
-        self.graces.ordered(instance, grace, self._told)
+        self.graces.ordered(instance, grace, self._told.known)
 
     def stop(self, instance: Instance, grace: float) -> None:
         """A running container is ended for a cause only, and has its grace from when that was decided."""

@@ -76,6 +76,10 @@ class Wanted:
         """Whether a container's definition has changed since then."""
         return any(at >= since for at in self.changed_at.get(name, ()))
 
+    def sidecars(self) -> list[str]:
+        """The names of the init containers that run for as long as the pod does."""
+        return [c.name for c in self.pod.spec.init_containers if c.restart_policy == "Always"]
+
     def once(self, name: str) -> bool:
         """Whether a container is an init container that is to end."""
         return any(c.name == name and c.restart_policy != "Always" for c in self.pod.spec.init_containers)

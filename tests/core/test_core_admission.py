@@ -170,6 +170,7 @@ SSD, HDD = {"disk": "ssd"}, {"disk": "hdd"}
         ({"affinity": affine(term(("gen", "Lt", "")))}, False),
         ({"affinity": affine(term(("disk", "Lt", "8")))}, False),
         ({"affinity": affine(term(("none", "Gt", "8")))}, False),
+        ({"affinity": affine(term(("gen", "Lt", "9" * 5000)))}, False),
         ({"affinity": affine(term(("disk", "Like", "ssd")))}, False),
         ({"affinity": affine(term(fields=(("metadata.name", "In", "node"),)))}, True),
         ({"affinity": affine(term(fields=(("metadata.name", "In", "other"),)))}, False),

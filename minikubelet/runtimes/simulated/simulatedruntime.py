@@ -166,16 +166,28 @@ class SimulatedRuntime:
             script = read_script(tuple(command))
             if script.missing:
                 return ExecResult(NOT_EXECUTABLE, f"exec failed: no program {command[0]}".encode())
-            ends, deadline = self._in(script.seconds or 0), self._in(timeout_seconds)
-            while self._clock.now() < min(ends, deadline):
-                await self._until(min(ends, deadline, container.ends_at or deadline))
-                self.engine.settle()
-                gone = self._container(container_id) is not container
-                if gone or container.shown.phase is ContainerPhase.EXITED:
-                    return ExecResult(KILLED)
-            if ends > deadline:
+            takes = script.seconds or 0
+            if not await self._lives_for(container, min(takes, timeout_seconds)):
+                return ExecResult(KILLED)
+            if takes > timeout_seconds:
                 raise RuntimeFault("DeadlineExceeded", f"{command[0]} did not end within {timeout_seconds} s")
             return ExecResult(script.code)
+
+    async def _lives_for(self, container: Container, seconds: float) -> bool:
+        """Wait so long, be the clock set meanwhile, unless the container ends before: then it is False."""
+        over = asyncio.ensure_future(self._clock.sleep(seconds))
+        over.add_done_callback(lambda _: self._stir())
+        try:
+            while not over.done():
+                await self._until(container.ends_at)
+                self.engine.settle()
+                gone = self._container(container.shown.id) is not container
+                if gone or container.shown.phase is ContainerPhase.EXITED:
+                    return False
+            return True
+        finally:
+            over.cancel()
+            await asyncio.gather(over, return_exceptions=True)
 
     async def reopen_container_log(self, container_id: str) -> None:
         """Nothing is logged."""
@@ -231,9 +243,6 @@ class SimulatedRuntime:
         if fate.fails_before or fate.fails_after:
             reason = _REASONS.get(name, "RuntimeUnavailable")
             raise RuntimeFault(reason, f"simulated fault of {name}", unreachable=name not in _REASONS)
-
-    def _in(self, seconds: float) -> int:
-        return self._clock.now() + int(seconds * SECOND)
 
     def _container(self, container_id: str) -> Container | None:
         container = self.engine.containers.get(container_id)
