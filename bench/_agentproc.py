@@ -53,6 +53,16 @@ class Usage(msgspec.Struct, frozen=True):
     files: int
 
 
+def end_process(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, and SIGKILL when its time to end is over; it is gone then."""
+    process.terminate()
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class AgentRun:
     """One agent; use it as a context manager, which removes all that it made."""
 
@@ -105,11 +115,7 @@ class AgentRun:
     def stop(self) -> None:
         """SIGTERM, after which its journal is complete."""
         if self.process is not None:
-            self.process.terminate()
-            try:
-                self.process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
+            end_process(self.process)
             self.process = None
 
     @property

@@ -14,9 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bench._agentproc import Usage, usage
-
-PATIENCE = 30.0
+from bench._agentproc import PATIENCE, Usage, end_process, usage
 
 
 class ApiProcess:
@@ -49,12 +47,7 @@ class ApiProcess:
     ) -> None:
         """End it."""
         if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            end_process(self._process)
         shutil.rmtree(self._base, ignore_errors=True)
 
     def usage(self) -> Usage:

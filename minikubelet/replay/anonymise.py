@@ -13,6 +13,8 @@ import msgspec
 
 from minikubelet.core.events import AnyEvent
 from minikubelet.core.reducer import Snapshot as State
+from minikubelet.model.podbase import Raw
+from minikubelet.model.podvolumes import Volume
 from minikubelet.replay.aliases import Aliases
 from minikubelet.wire.records import encode_event, encode_snapshot
 
@@ -57,18 +59,9 @@ _RESOURCE = re.compile(r"cpu|memory|ephemeral-storage|storage|pods|hugepages-\w+
 _ENDED = frozenset(("exit_code", "exitCode", "finished_at", "finishedAt", "life"))
 """by one of these it is known how a program ended, and the message beside it is what that has said"""
 _VOLUME_SOURCES = frozenset(
-    (
-        "emptyDir",
-        "hostPath",
-        "configMap",
-        "secret",
-        "downwardAPI",
-        "projected",
-        "persistentVolumeClaim",
-        "image",
-    )
+    field.encode_name for field in msgspec.structs.fields(Volume) if field.type != Raw | None
 )
-"""those that are modelled; what others hold is anybody's"""
+"""a volume's name and the sources that are modelled; what others hold is anybody's"""
 
 
 class Anonymiser:
@@ -120,7 +113,7 @@ class Anonymiser:
         if key in _AMOUNTS:
             return {self._resource(k): v for k, v in value.items()}
         if key == "volumes":
-            value = {k: v for k, v in value.items() if k in _VOLUME_SOURCES or k == "name"}
+            value = {k: v for k, v in value.items() if k in _VOLUME_SOURCES}
         by_name = key in _CONTAINERS and not _is_record(value)
         if not by_name:
             said = value.get("kind") != "ContainerStartFailed" and (

@@ -53,10 +53,14 @@ def run(options: argparse.Namespace) -> int:
     slot = resolve(options.pod, found.slots, nodes_of(reader))[0] if options.pod else ""
     since = found.last_at - duration(options.last) if options.last else 0
     chosen = select(reader, since=since, slot=slot)
-    differs = _difference(reader) if options.anonymise or slot else ""
-    if slot and not _stands_alone(chosen):
-        sys.stderr.write("what was decided for this pod depends on others: all of them are in the export\n")
-        chosen = select(reader, since=since, slot="")
+    if slot:
+        everything = select(reader, since=since, slot="")
+        if not _stands_alone(chosen, everything, slot):
+            sys.stderr.write(
+                "what is decided for this pod depends on others: all of them are in the export\n"
+            )
+            chosen = everything
+    differs = _difference(reader) if options.anonymise else ""
     made: Selection = chosen
     if options.anonymise:
         made = anonymised(chosen, nodes_of(reader), differs=bool(differs))
@@ -65,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
         sys.stderr.write(
             f"{chosen.left_out:,} records before a gap in the journal, or an older form of it, are left out\n"
         )
-    if differs and options.anonymise:
+    if differs:
         sys.stderr.write(f"{differs}\n")
     tell_damage(reader)
     checked = Verifier(open_journal(path)).run(progress=progress("verified"))
@@ -79,14 +83,23 @@ def run(options: argparse.Namespace) -> int:
     return OK
 
 
-def _stands_alone(chosen: JournalSelection) -> bool:
-    """Whether a pod's decisions are those that were recorded also without the pods that are left out."""
-    reducer = Reducer(chosen.state)
-    for step in told(chosen.steps, "re-run"):
-        decided = reducer.decide(step.event.seq, step.event.at, decode_event(step.event.body))
-        if not alike(decided, step):
+def _stands_alone(alone: JournalSelection, together: JournalSelection, slot: str) -> bool:
+    """Whether this version decides the same for a pod without the pods that are left out as with them."""
+    one, all_of_them = Reducer(alone.state), _decided(together)
+    for step in told(alone.steps, "re-run"):
+        decided = one.decide(step.event.seq, step.event.at, decode_event(step.event.body))
+        beside = next(found for seq, found in all_of_them if seq == step.event.seq)
+        if decided != [each for each in beside if each.command.slot == slot]:
             return False
     return True
+
+
+def _decided(selection: Selection) -> Iterator[tuple[int, list[Decision]]]:
+    """What this version decides at each event, by its seq."""
+    reducer = Reducer(selection.state)
+    for step in selection.steps:
+        event = step.event
+        yield event.seq, reducer.decide(event.seq, event.at, decode_event(event.body))
 
 
 def alike(decided: Sequence[Decision], step: Step) -> bool:

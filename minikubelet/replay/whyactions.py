@@ -119,7 +119,7 @@ def matching(entries: Sequence[Entry], action: str, container: str) -> list[tupl
     """The entries that an action means, each with the status that was published before it."""
     match = ACTIONS[action]
     published: dict[str, PodStatus] = {}
-    files = {x.event.origin.partition("#")[0] for x in entries if isinstance(x.event, e.PodSet)}
+    files = _files(entries)
     found = []
     for entry in entries:
         if isinstance(entry.event, e.ManifestsJudged) and not _of_files(entry.event, files):
@@ -135,7 +135,7 @@ def matching(entries: Sequence[Entry], action: str, container: str) -> list[tupl
 
 def broken_files(entries: Sequence[Entry]) -> Iterator[tuple[int, str, str]]:
     """The files that define the pod and are broken in the end: since which event, and what is wrong."""
-    files = {x.event.origin.partition("#")[0] for x in entries if isinstance(x.event, e.PodSet)}
+    files = _files(entries)
     since: dict[tuple[str, str], int] = {}
     for entry in entries:
         if isinstance(entry.event, e.ManifestsJudged):
@@ -143,6 +143,11 @@ def broken_files(entries: Sequence[Entry]) -> Iterator[tuple[int, str, str]]:
             since = {each: since.get(each, entry.seq) for each in wrong}
     for (file, what), seq in since.items():
         yield seq, file, what
+
+
+def _files(entries: Sequence[Entry]) -> set[str]:
+    """The manifests that ever defined the pod."""
+    return {x.event.origin.partition("#")[0] for x in entries if isinstance(x.event, e.PodSet)}
 
 
 def _of_files(judged: e.ManifestsJudged, files: set[str]) -> bool:

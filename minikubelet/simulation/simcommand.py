@@ -190,10 +190,10 @@ def _lines(summary: Summary) -> Iterator[str]:
     hours = summary.simulated_seconds / 3600
     yield f"{hours:.1f} simulated hours, {summary.lives} lives of the agent, {summary.decisions} decisions"
     yield from table(summary.coverage, summary.transitions)
-    broken = {0: "every promise was kept", 1: "one seed broke a promise"}
     so_far = "interrupted: so far, " if summary.interrupted else ""
     failed = len(summary.failures)
-    yield so_far + broken.get(failed, f"{failed} seeds broke a promise")
+    seeds = "one seed" if failed == 1 else f"{failed} seeds"
+    yield so_far + (f"{seeds} broke a promise" if failed else "every promise was kept")
 
 
 def _failure_lines(failure: Failure) -> Iterator[Any]:

@@ -135,17 +135,21 @@ def test_a_history_cut_short_is_noticed(journal: Path, capsys: Capture) -> None:
     assert "damaged or cut short" in ran.out
 
 
-def test_recorded_decisions_are_kept_as_they_are(tmp_path: Path, capsys: Capture) -> None:
+@pytest.fixture
+def diverging(tmp_path: Path) -> Path:
+    """A journal in which a stop was decided otherwise than this version decides it."""
     world = shop()
-    records = world.parts[1][1]
-    index = next(n for n, r in enumerate(records) if b'"grace":5' in bytes(r.body))
-    changed = type(records[index].body)(bytes(records[index].body).replace(b'"grace":5', b'"grace":9'))
-    records[index] = type(records[index])(
-        records[index].seq, records[index].kind, records[index].at, changed, records[index].causes
-    )
+    for _, records in world.parts:
+        for index, record in enumerate(records):
+            body = bytes(record.body).replace(b'"grace":5', b'"grace":9')
+            records[index] = replace(record, body=msgspec.Raw(body))
     world.write_segments(tmp_path / "journal")
-    path = tmp_path / "out.mkx"
-    ran = run_command(capsys, "export", "-o", str(path), default=tmp_path / "journal")
+    return tmp_path / "journal"
+
+
+def test_recorded_decisions_are_kept_as_they_are(diverging: Path, capsys: Capture) -> None:
+    path = diverging.parent / "out.mkx"
+    ran = run_command(capsys, "export", "-o", str(path), default=diverging)
     assert (ran.code, "kept as recorded" in ran.out) == (0, True)
     assert "grace: 9 → 5" in replay(capsys, path).out
 
@@ -168,15 +172,16 @@ def test_wrong_usage_is_said(journal: Path, capsys: Capture, words: tuple[str, .
     assert (ran.code, hint in ran.err) == (2, True), ran
 
 
-def test_a_difference_that_anonymising_hides_is_said(tmp_path: Path, capsys: Capture) -> None:
-    world = shop()
-    for _, records in world.parts:
-        for index, record in enumerate(records):
-            body = bytes(record.body).replace(b'"grace":5', b'"grace":9')
-            records[index] = replace(record, body=msgspec.Raw(body))
-    world.write_segments(tmp_path / "journal")
-    out = tmp_path / "bug.mkx"
-    ran = run_command(capsys, "export", "-o", str(out), "--anonymise", default=tmp_path / "journal")
+def test_a_pod_whose_decisions_differ_stands_alone_all_the_same(diverging: Path, capsys: Capture) -> None:
+    out = diverging.parent / "bug.mkx"
+    ran = run_command(capsys, "export", "-o", str(out), "--pod", "web", default=diverging)
+    assert (ran.code, ran.err, "kept as recorded" in ran.out) == (0, "", True)
+    assert "grace: 9 → 5" in replay(capsys, out).out
+
+
+def test_a_difference_that_anonymising_hides_is_said(diverging: Path, capsys: Capture) -> None:
+    out = diverging.parent / "bug.mkx"
+    ran = run_command(capsys, "export", "-o", str(out), "--anonymise", default=diverging)
     assert ran.code == 0
     assert "this version decides otherwise than was recorded, from seq" in ran.err
     assert replay(capsys, out).code == 0

@@ -236,6 +236,7 @@ class DockerRuntime:
             await self._lifecycle.kill(container_id)
             await self._observer.status(container_id)
         await self._lifecycle.remove(container_id)
+        self._made.pop(container_id, None)
 
     async def list_pods(self, uid: PodUid | None = None) -> Sequence[ObservedPod]:
         """All pods of this node, or the one of `uid`."""
