@@ -96,7 +96,7 @@ def test_a_pod_that_others_decided_about_comes_with_them(
         world.work()
     ran, out = export(capsys, world, tmp_path, "--pod", f"two-{NODE}", *words)
     assert ran.code == 0
-    assert "depends on others: all are in the export" in ran.err
+    assert "depends on others: all of them are in the export" in ran.err
     assert "(res: pods, q: 1)" in run_command(capsys, "timeline", default=out).out
 
 
