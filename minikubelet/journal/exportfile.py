@@ -16,7 +16,8 @@ from minikubelet.journal.fileops import FileOps, RealFileOps, write_all
 from minikubelet.journal.framing import EXPORT_FORMAT, encode_record, frame_end, frame_group, frame_head
 from minikubelet.ports.journalport import Record, SegmentHeader, Snapshot
 
-_GROUP = 1000
+_GROUP = 50
+"""Records that count together: of a file that was cut short, all but the last of these can be read."""
 
 
 class ExportError(OSError):

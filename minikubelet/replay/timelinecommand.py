@@ -14,6 +14,7 @@ import msgspec
 
 from minikubelet.journal.journalreader import JournalReader
 from minikubelet.replay.replayerrors import NEGATIVE, OK, command
+from minikubelet.replay.replayhistory import harmful
 from minikubelet.replay.replaymoments import Moment, clock
 from minikubelet.replay.replaypaint import Paint, say
 from minikubelet.replay.replaytale import first_state, journal_of, nodes_of, tell_damage
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
             bars = bars_of(reader, wanted)
             node = ", ".join(nodes_of(reader))
             if options.html:
-                write_page(Path(options.html), node, kept, bars)
+                write_page(Path(options.html), node, kept, bars, harmful(reader))
                 sys.stderr.write(f"{options.html}: {shown:,} records; open it in a browser\n")
             if options.perfetto:
                 write_trace(Path(options.perfetto), node, kept, bars)

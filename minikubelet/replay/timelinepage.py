@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -22,18 +23,19 @@ _BLOCK = 500
 """records that are packed together"""
 
 
-def write_page(path: Path, node: str, rows: list[Row], bars: Bars) -> None:
-    """Write the page; raises ReplayError."""
-    write_text(path, page(node, rows, bars))
+def write_page(path: Path, node: str, rows: list[Row], bars: Bars, damage: Iterable[str] = ()) -> None:
+    """Write the page, which says what is damaged in the journal; raises ReplayError."""
+    write_text(path, page(node, rows, bars, damage))
 
 
-def page(node: str, rows: list[Row], bars: Bars) -> str:
+def page(node: str, rows: list[Row], bars: Bars, damage: Iterable[str]) -> str:
     """The page as text."""
     template = resources.files(__package__).joinpath("timelinepage.html").read_text(encoding="utf-8")
     blocks = [
         _packed([row.raw for row in rows[first : first + _BLOCK]]) for first in range(0, len(rows), _BLOCK)
     ]
-    packed = {"data": _packed(data_of(node, rows, bars)), "blocks": blocks, "block": _BLOCK}
+    data = data_of(node, rows, bars) | {"damage": list(damage)}
+    packed = {"data": _packed(data), "blocks": blocks, "block": _BLOCK}
     return template.replace("/*DATA*/null", msgspec.json.encode(packed).decode())
 
 

@@ -7,7 +7,7 @@ follows. Events are hints to look; a list heals what hints missed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -39,7 +39,7 @@ class Known(Protocol):
         """The seq of the last thing that the state was told of a pod, looks left aside; None if unknown."""
 
     def on_runtime(self) -> Mapping[PodUid, SlotKey]:
-        """The pods of which, as far as is known, a sandbox or a running container is on the runtime."""
+        """The pods of which a sandbox or a running container is on the runtime, or may be."""
 
     def where(self, uid: PodUid) -> SlotKey | None:
         """The slot of a pod that is among those, None for any other."""
@@ -140,13 +140,12 @@ class Observer:
     async def _look_at_all(self) -> None:
         self._all = False
         self._asked.clear()
-        after = self._known.seq()
-        pods = await self._runtime.list_pods()
+        after, forced, pods = await self._list()
         for pod in pods:
-            self._tell(slot_key(pod.namespace, pod.name), pod, after)
+            self._tell(slot_key(pod.namespace, pod.name), pod, after, forced=pod.uid in forced)
         present = {pod.uid for pod in pods}
         self._shown = {uid: told for uid, told in self._shown.items() if uid in present}
-        for uid, slot in self._known.on_runtime().items():
+        for uid, slot in {**self._known.on_runtime(), **forced}.items():
             if uid not in present:
                 self._tell(slot, ObservedPod(uid, *split_slot(slot)), after)
         if not self._listed:
@@ -158,18 +157,32 @@ class Observer:
             self.fault = ""
 
     async def _look_at(self, uid: PodUid) -> None:
-        after = self._known.seq()
-        slot = self._forced.get(uid) or self._known.where(uid)
-        pods = await self._runtime.list_pods(uid)
+        after, forced, pods = await self._list(uid)
+        slot = forced.get(uid) or self._known.where(uid)
         if pods:
-            self._tell(slot_key(pods[0].namespace, pods[0].name), pods[0], after)
+            self._tell(slot_key(pods[0].namespace, pods[0].name), pods[0], after, forced=uid in forced)
         elif slot is not None:
             self._tell(slot, ObservedPod(uid, *split_slot(slot)), after)
         else:
             self._shown.pop(uid, None)
 
-    def _tell(self, slot: SlotKey, pod: ObservedPod, after: int) -> None:
-        forced = self._forced.pop(pod.uid, None) is not None
+    async def _list(
+        self, uid: PodUid | None = None
+    ) -> tuple[int, dict[PodUid, SlotKey], Sequence[ObservedPod]]:
+        """What was known when the look began, the looks that it answers, and what the runtime shows.
+
+        A look that is asked for while this one is under way is another: it is to show what came since.
+        """
+        uids = list(self._forced) if uid is None else [uid] if uid in self._forced else []
+        forced = {each: self._forced.pop(each) for each in uids}
+        after = self._known.seq()
+        try:
+            return after, forced, await self._runtime.list_pods(uid)
+        except BaseException:
+            self._forced = forced | self._forced
+            raise
+
+    def _tell(self, slot: SlotKey, pod: ObservedPod, after: int, *, forced: bool = False) -> None:
         there = bool(pod.sandboxes or pod.containers)
         if there and not forced and self._still_known(slot, pod):
             return

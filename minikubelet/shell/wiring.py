@@ -77,13 +77,15 @@ class StateView:
         return None if gen is None else learnt(gen)
 
     def on_runtime(self) -> Mapping[PodUid, SlotKey]:
-        """The pods with a sandbox or a running container."""
+        """The pods with a sandbox or a container that runs, or may run."""
         every = (gen for slot in self._reducer.slots.values() for gen in slot.generations)
         return {gen.uid: gen.slot for gen in every if _on_runtime(gen)}
 
 
 def _on_runtime(gen: Generation) -> bool:
-    return gen.sandbox is not None or any(record.running for record in gen.containers.values())
+    return gen.sandbox is not None or any(
+        record.running or record.unsure for record in gen.containers.values()
+    )
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):

@@ -191,6 +191,20 @@ def test_half_an_export_is_never_taken_for_a_whole_one(tmp_path: Path) -> None:
         assert reader.damage, number
 
 
+def test_what_was_before_the_cut_can_be_read(tmp_path: Path) -> None:
+    write_journal(tmp_path / "journal", 3)
+    path = tmp_path / "bug.mkx"
+    make_export(path, numbered(10, 2100))
+    whole = path.read_bytes()
+    read = []
+    for tenths in range(1, 10):
+        path.write_bytes(whole[: len(whole) * tenths // 10])
+        read.append(len(list(JournalReader(path).records())))
+    assert read == sorted(read)
+    assert read[0] > 0
+    assert read[-1] > 1800
+
+
 @pytest.mark.parametrize("operation", ["create", "write", "fdatasync", "rename"])
 def test_an_export_that_fails_leaves_the_old_file_and_says_what_to_do(operation: str, tmp_path: Path) -> None:
     write_journal(tmp_path / "journal", 3)

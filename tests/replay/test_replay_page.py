@@ -20,13 +20,13 @@ PANEL = "document.getElementById('panel').dataset.seq"
 HITS = "document.getElementById('hits').textContent"
 
 
-def make_page(path: Path) -> list[Row]:
+def make_page(path: Path, *damage: str) -> list[Row]:
     shop().write_segments(path / "journal")
     found = list(rows(open_journal(path / "journal"), Filter()))
     bars = Bars()
     for row in found:
         bars.take(row)
-    write_page(path / "page.html", "node-a", found, bars)
+    write_page(path / "page.html", "node-a", found, bars, damage)
     return found
 
 
@@ -71,6 +71,19 @@ def test_a_search_counts_and_walks_through_its_hits(tmp_path: Path) -> None:
             await page.value("document.getElementById('next').click()")
             assert await page.value(PANEL) == str(expected[0])
             assert page.errors == []
+
+    run(main())
+
+
+def test_damage_of_the_journal_is_said(tmp_path: Path) -> None:
+    async def main() -> None:
+        for number, damage in enumerate([(), ("1.mkj: records 5 to 9 are missing",)]):
+            make_page(tmp_path, *damage)
+            async with open_page(tmp_path / "page.html", tmp_path / f"profile-{number}") as page:
+                told = await page.value("document.getElementById('damage').innerText")
+                assert ("records 5 to 9" in told) is bool(damage)
+                assert await page.value("document.getElementById('damage').hidden") is not bool(damage)
+                assert page.errors == []
 
     run(main())
 

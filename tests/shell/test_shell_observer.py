@@ -9,7 +9,7 @@ from minikubelet.model.observed import ObservedPod
 from minikubelet.ports.runtimeport import RuntimeEvent, RuntimeFault
 from minikubelet.shell.observer import RELIST_EVERY, RETRY_FIRST, Observer
 from tests.running import eventually, run
-from tests.shell.shell_world import SLOT, UID, FakeRuntime, exited, running, shown
+from tests.shell.shell_world import SLOT, UID, FakeRuntime, Gate, exited, running, shown
 
 
 class HandClock:
@@ -160,6 +160,40 @@ def test_a_pod_without_anything_left_is_told_as_empty_when_asked_for() -> None:
     async def scenario(world: World) -> None:
         await first_look(world)
         world.observer.look(SLOT, UID)
+        await eventually(world.observed, "the empty pod")
+
+    assert observing(scenario).observed() == [ObservedPod(UID, "kube-system", "web")]
+
+
+def test_a_look_that_was_asked_for_is_answered_by_a_full_one() -> None:
+    async def scenario(world: World) -> None:
+        world.observer.look(SLOT, UID)
+        await eventually(world.observed, "the empty pod")
+        assert world.looks(f"list_pods {UID}") == 0
+
+    assert observing(scenario).observed() == [ObservedPod(UID, "kube-system", "web")]
+
+
+def test_a_look_asked_for_while_another_is_under_way_is_one_more() -> None:
+    async def scenario(world: World) -> None:
+        world.runtime.shown[UID] = shown(running("c1"))
+        gate = world.runtime.gates["list_pods"] = Gate()
+        await gate.reached.wait()
+        world.last_seq = 9
+        world.observer.look(SLOT, UID)
+        gate.opened.set()
+        await eventually(lambda: len(world.observed()) == 2, "what came since")
+
+    told = observing(scenario).told
+    assert [event.after for event in told if isinstance(event, PodObserved)] == [7, 9]
+
+
+def test_a_look_that_fails_is_still_owed() -> None:
+    async def scenario(world: World) -> None:
+        world.runtime.faults["list_pods"] = RuntimeFault("Unavailable", "no", unreachable=True)
+        world.observer.look(SLOT, UID)
+        await eventually(lambda: world.runtime.connects > 2, "some tries")
+        world.runtime.faults.clear()
         await eventually(world.observed, "the empty pod")
 
     assert observing(scenario).observed() == [ObservedPod(UID, "kube-system", "web")]
