@@ -40,9 +40,14 @@ def delay_after_run(delay: int, ran_for: int) -> int:
     return 0 if ran_for >= CRASH_FORGET else delay
 
 
+def is_of_pull(reason: str) -> bool:
+    """Whether a start failed for its image."""
+    return reason in IMAGE_REASONS
+
+
 def retry_delay(tries: int, reason: str = "") -> int:
     """The wait after so many failures in a row: images as crashes, the engine's calls from one second."""
-    if reason in IMAGE_REASONS:
+    if is_of_pull(reason):
         return _doubled(CRASH_INITIAL, CRASH_MAX, tries)
     return _doubled(RETRY_INITIAL, RETRY_MAX, tries)
 

@@ -61,6 +61,12 @@ class Behaviour(IntEnum):
     INIT_CONTAINERS_RUN_ON = 15
     """An init container that runs is waited for, also where its definition changes: it was ended and started
     anew (upstream: pkg/kubelet/kuberuntime/kuberuntime_container.go, computeInitContainerActions)."""
+    STATUSES_AGREE = 16
+    """An init container that waits to run once more is not told to be ready, and none to have begun after its
+    end: their statuses contradicted themselves (upstream: pkg/kubelet/prober/prober_manager.go)."""
+    PULLS_COUNT_APART = 17
+    """How long a container waits after a failed pull goes by the pulls that failed: after four other calls of
+    the engine the first waited 160 s, not 10 (upstream: pkg/kubelet/images/image_manager.go)."""
 
 
 Behaviours = tuple[Behaviour, ...]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from minikubelet.core.backoff import CRASH_MAX, SECOND, SHOWN_AS_FAILED
-from minikubelet.core.behaviours import Behaviours
+from minikubelet.core.behaviours import Behaviour, Behaviours
 from minikubelet.core.plan_sync import due_at
 from minikubelet.core.probes import has_started, is_ready
 from minikubelet.core.restarts import will_restart
@@ -50,10 +50,12 @@ class Seen(NamedTuple):
 
 def container_status(gen: Generation, container: Container, seen: Seen, *, init: bool) -> ContainerStatus:
     """The status of one container."""
-    record, runtime = record_of(gen, container.name), seen.runtime
+    record = record_of(gen, container.name)
     state = _state(gen, container, record, seen, init=init)
     once = init and not is_sidecar(container)
     done = once and record.life is Life.EXITED and record.exit_code == 0
+    if Behaviour.STATUSES_AGREE in seen.behaviours:
+        done = done and state.terminated is not None
     return ContainerStatus(
         name=container.name,
         ready=done or (not once and is_ready(container, record)),
@@ -61,8 +63,8 @@ def container_status(gen: Generation, container: Container, seen: Seen, *, init:
         image=container.image,
         image_id=record.image_id,
         state=state,
-        last_state=_last_state(state, record, runtime),
-        container_id=f"{runtime}://{record.id}" if record.id else "",
+        last_state=_last_state(state, record, seen),
+        container_id=f"{seen.runtime}://{record.id}" if record.id else "",
         started=has_started(container, record),
     )
 
@@ -73,7 +75,7 @@ def ephemeral_status(gen: Generation, container: Container, seen: Seen) -> Conta
     if record.running:
         state = ContainerState(running=ContainerStateRunning(started_at=rfc3339(record.started_at)))
     elif record.life is Life.EXITED:
-        state = ContainerState(terminated=_terminated(record.end(), runtime))
+        state = ContainerState(terminated=_terminated(record.end(), seen))
     elif record.tries and record.waiting_reason and gen.stage is Stage.ACTIVE:
         state = ContainerState(waiting=_failed_start(container, record, seen.at))
     else:
@@ -98,7 +100,7 @@ def _state(
     if waiting is not None:
         return ContainerState(waiting=waiting)
     if record.life is Life.EXITED:
-        return ContainerState(terminated=_terminated(record.end(), seen.runtime))
+        return ContainerState(terminated=_terminated(record.end(), seen))
     if not init and _lost(gen):
         lost = ContainerStateTerminated(exit_code=LOST_EXIT, reason="ContainerStatusUnknown", message=LOST)
         return ContainerState(terminated=lost)
@@ -172,20 +174,24 @@ def _comes_again(
     return will_restart(gen, record, seen.behaviours) and not (init and record.exit_code == 0)
 
 
-def _last_state(state: ContainerState, record: ContainerRecord, runtime: str) -> ContainerState:
+def _last_state(state: ContainerState, record: ContainerRecord, seen: Seen) -> ContainerState:
     """The end before the present state: of this instance if it waits to run again, else of the one before."""
     ended = record.ended() if state.terminated is None else record.previous
-    return ContainerState(terminated=_terminated(ended, runtime)) if ended else ContainerState()
+    return ContainerState(terminated=_terminated(ended, seen)) if ended else ContainerState()
 
 
-def _terminated(ended: Termination, runtime: str) -> ContainerStateTerminated:
+def _terminated(ended: Termination, seen: Seen) -> ContainerStateTerminated:
+    """An end; what never ran may be known to have ended before anybody tried to start it."""
+    started = ended.started_at
+    if ended.finished_at and Behaviour.STATUSES_AGREE in seen.behaviours:
+        started = min(started, ended.finished_at)
     return ContainerStateTerminated(
         exit_code=ended.exit_code,
         reason=ended.reason,
         message=ended.message,
-        started_at=rfc3339(ended.started_at) if ended.started_at else "",
+        started_at=rfc3339(started) if started else "",
         finished_at=rfc3339(ended.finished_at) if ended.finished_at else "",
-        container_id=f"{runtime}://{ended.id}" if ended.id else "",
+        container_id=f"{seen.runtime}://{ended.id}" if ended.id else "",
     )
 
 

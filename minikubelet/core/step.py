@@ -11,6 +11,7 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from minikubelet.core.apply import apply
+from minikubelet.core.backoff import is_of_pull, retry_delay
 from minikubelet.core.behaviours import Behaviour
 from minikubelet.core.commands import Decision
 from minikubelet.core.events import (
@@ -43,6 +44,8 @@ def step(slot: Slot, event: SlotEvent, node: NodeFacts, now: Moment) -> tuple[Sl
         after = _ask_again(after, node)
     if isinstance(event, ContainerStartFailed) and Behaviour.UNSURE_UNTIL_SEEN in node.behaviours:
         after = _unsure_still(slot, after, event)
+    if isinstance(event, ContainerStartFailed) and Behaviour.PULLS_COUNT_APART in node.behaviours:
+        after = _counted_apart(slot, after, event, now)
     if _nothing_new(slot, after, now):
         return after, []
     return plan(after, node, now, before=slot)
@@ -66,6 +69,19 @@ def _unsure_still(before: Slot, after: Slot, event: ContainerStartFailed) -> Slo
         return after
     gen = after.find(event.uid) or known
     return after.put(with_record(gen, replace(record_of(gen, event.container), unsure=True)))
+
+
+def _counted_apart(before: Slot, after: Slot, event: ContainerStartFailed, now: Moment) -> Slot:
+    """Begin to count anew where pulls fail after other calls did, or other calls after pulls."""
+    known, gen = before.find(event.uid), after.find(event.uid)
+    if known is None or gen is None or event.container_id:
+        return after
+    was, record = record_of(known, event.container), record_of(gen, event.container)
+    if not was.tries or is_of_pull(was.waiting_reason) is is_of_pull(event.reason):
+        return after
+    return after.put(
+        with_record(gen, replace(record, tries=1, retry_at=now.at + retry_delay(1, event.reason)))
+    )
 
 
 def _nothing_new(before: Slot, after: Slot, now: Moment) -> bool:

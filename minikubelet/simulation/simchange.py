@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 
 from minikubelet.model.pod import Pod
 from minikubelet.simulation import simpods
-from minikubelet.simulation.simliveness import PATIENCE, unsettled
+from minikubelet.simulation.simliveness import unsettled
+from minikubelet.simulation.simpatience import patience
 from minikubelet.simulation.simworld import World
 
 _SOON = 1.0
@@ -24,11 +25,11 @@ async def one_change(world: World, calls: Callable[[World], Mapping[str, int]]) 
         return
     before = calls(world)
     world.folder.replace(name, _edited(world, name))
-    begun = asyncio.get_running_loop().time()
+    begun, allowed = asyncio.get_running_loop().time(), patience(world)
     await asyncio.sleep(_SOON)
     while (left := list(unsettled(world))) and not world.violations:
-        if asyncio.get_running_loop().time() - begun > PATIENCE:
-            world.fail("liveness", f"{PATIENCE:.0f} s after one more edit: {'; '.join(left[:4])}")
+        if asyncio.get_running_loop().time() - begun > allowed:
+            world.fail("liveness", f"{allowed:.0f} s after one more edit: {'; '.join(left[:4])}")
             return
         await asyncio.sleep(_SOON)
     after = calls(world)

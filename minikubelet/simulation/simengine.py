@@ -39,6 +39,8 @@ class Instance:
     signalled_at: int = 0
     gone: bool = False
     hook_failed_at: int = 0
+    stopped_for: str = ""
+    """the cause, in the judges' eyes, for which it was first told to end"""
     unhealthy: bool = False
     """it was told to end for its probes"""
 
@@ -76,6 +78,8 @@ class WatchedEngine(SimulatedEngine):
 
     judge: Judge = field(default_factory=Judge)
     history: dict[str, list[Instance]] = field(default_factory=dict)
+    addresses: dict[PodUid, set[str]] = field(default_factory=dict)
+    """all that a pod's sandboxes ever had"""
     calm: bool = False
     calls: dict[str, int] = field(default_factory=dict)
     real: WorldClock = field(kw_only=True)
@@ -110,6 +114,7 @@ class WatchedEngine(SimulatedEngine):
     def add_orphan(self, config: SandboxConfig) -> str:
         """Make a sandbox that the agent's last life had asked for: nobody who lives can know of it yet."""
         made = SimulatedEngine.add_sandbox(self, NODE, config)
+        self.addresses.setdefault(config.uid, set()).update(self.sandboxes[made].shown.ips)
         self.orphans.add(made)
         return made
 
@@ -118,7 +123,9 @@ class WatchedEngine(SimulatedEngine):
         if node == NODE:
             self.count("sandbox")
             self.judge.sandbox(config)
-        return SimulatedEngine.add_sandbox(self, node, config)
+        made = SimulatedEngine.add_sandbox(self, node, config)
+        self.addresses.setdefault(config.uid, set()).update(self.sandboxes[made].shown.ips)
+        return made
 
     def add_container(self, sandbox_id: str, config: ContainerConfig) -> str:
         """Make a container."""

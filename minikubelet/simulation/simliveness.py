@@ -20,14 +20,13 @@ from minikubelet.ports.apiport import JsonObject
 from minikubelet.simulation.simengine import NODE, Instance
 from minikubelet.simulation.simlife import AgentLife
 from minikubelet.simulation.simloop import SECOND
+from minikubelet.simulation.simpatience import LONGEST
 from minikubelet.simulation.simprobes import SimProbes
 from minikubelet.simulation.simrestarts import UNKNOWN
 from minikubelet.simulation.simwanted import NEVER, Wanted
 from minikubelet.simulation.simworld import World
 from minikubelet.wire.podmarks import CONFIG_MIRROR
 
-PATIENCE: Final = 900.0
-"""virtual seconds in which everything has to be as wanted: two back-offs of five minutes and some"""
 _OVER: Final = ("Succeeded", "Failed")
 
 
@@ -148,7 +147,7 @@ def _kept_by_the_clock(world: World, wanted: Wanted, status: JsonObject | None) 
     if not began or deadline is None or wanted.first_at > world.safety.jumped_at:
         return False
     left = from_rfc3339(began) + deadline * SECOND - world.agent_clock.now()
-    return left > PATIENCE * SECOND
+    return left > LONGEST * SECOND
 
 
 def _goes_on(
@@ -195,7 +194,12 @@ def _sidecars(wanted: Wanted, running: list[Instance]) -> Iterator[str]:
 
 
 def _may_rest(last: Instance, wanted: Wanted) -> bool:
-    """Whether a container that does not run is left so by the restart policy; a lost one has failed."""
+    """Whether a container that does not run is left so by the restart policy; a lost one has failed.
+
+    One that was ended for another definition was ended to run by that, whatever its policy says.
+    """
+    if last.stopped_for == "changed" and last.hash != wanted.hashes[last.name]:
+        return False
     if last.gone and not last.ended_at:
         return not wanted.restarts(last.name, UNKNOWN)
     return bool(last.ended_at) and not wanted.restarts(last.name, last.exit_code)

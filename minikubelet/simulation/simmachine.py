@@ -143,7 +143,7 @@ def _clock_jump(world: World, action: Action) -> None:
     world.engine.set_clock(world.agent_clock, action.number * SECOND)
     now = world.clock.now()
     world.safety.jumped_at = world.safety.restarts.jumped_at = world.safety.graces.jumped_at = now
-    world.probe_judge.jumped = True
+    world.probe_judge.jumped = world.coherence.jumped = True
 
 
 MACHINE_ACTIONS: Final[dict[Kind, Callable[[World, Action], None]]] = {

@@ -25,9 +25,10 @@ from minikubelet.simulation.simchange import one_change
 from minikubelet.simulation.simdisk import SimDisk
 from minikubelet.simulation.simfileactions import FILE_ACTIONS, mend_files
 from minikubelet.simulation.simlife import replaced
-from minikubelet.simulation.simliveness import PATIENCE, astray, unsettled
+from minikubelet.simulation.simliveness import astray, unsettled
 from minikubelet.simulation.simloop import SECOND, LifeEnded, Stuck, VirtualLoop
 from minikubelet.simulation.simmachine import MACHINE_ACTIONS, mend_machine
+from minikubelet.simulation.simpatience import patience
 from minikubelet.simulation.simpods import MARKED
 from minikubelet.simulation.simscenario import Action, Kind, Scenario
 from minikubelet.simulation.simwanted import NEVER
@@ -189,12 +190,12 @@ async def _run(world: World) -> float:
 async def _calm(world: World) -> float:
     """Faults end: soon all is as wanted, and then nothing more is done."""
     mend(world)
-    begun = asyncio.get_running_loop().time()
+    begun, allowed = asyncio.get_running_loop().time(), patience(world)
     left = ["nothing was looked at yet"]
     while left and not world.violations:
         waited = asyncio.get_running_loop().time() - begun
-        if waited > PATIENCE:
-            world.fail("liveness", f"{PATIENCE:.0f} s after the faults ended: {'; '.join(left[:4])}")
+        if waited > allowed:
+            world.fail("liveness", f"{allowed:.0f} s after the faults ended: {'; '.join(left[:4])}")
             return waited
         await asyncio.sleep(LOOKS)
         left = list(unsettled(world))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import types
+from collections import Counter
 from collections.abc import Coroutine, Generator, Sequence
 from functools import partial
 from random import Random
@@ -41,6 +42,7 @@ class CalmingDraws(Draws):
         self.calm = False
         self.down = False
         self.no_pulls = False
+        self.failed_pulls: Counter[str] = Counter()
         self._kind = Draws(SimulationOptions(seed=options.seed, latency=0.01))
 
     def fate(self, call: str, subject: str) -> Fate:
@@ -48,8 +50,11 @@ class CalmingDraws(Draws):
         if self.calm:
             return self._kind.fate(call, subject)
         fate = super().fate(call, subject)
-        refused = self.down or (self.no_pulls and call == "pull_image")
-        return Fate(fate.seconds, fails_before=True) if refused else fate
+        if self.down or (self.no_pulls and call == "pull_image"):
+            fate = Fate(fate.seconds, fails_before=True)
+        if call == "pull_image" and (fate.fails_before or fate.fails_after):
+            self.failed_pulls[subject] += 1
+        return fate
 
     def deliveries(self, subject: str) -> list[float]:
         """When the next event is delivered."""

@@ -195,6 +195,7 @@ class Safety(Judge):
         cause = self._cause(instance)
         if not cause:
             self._fail("uncaused-kill", f"{instance.id} is stopped, and nothing asked for that")
+        instance.stopped_for = instance.stopped_for or cause
         self.graces.stop(instance, grace, cause)
 
     def remove(self, instance: Instance) -> None:

@@ -5,21 +5,23 @@ Belongs here: what may be stored at the API server. May not be here: what is don
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from minikubelet.model.ids import PodUid, SlotKey
 from minikubelet.ports.apiport import JsonObject
+from minikubelet.simulation.simcoherence import Coherence
 from minikubelet.simulation.simengine import Instance, WatchedEngine
 from minikubelet.simulation.simprobejudge import ProbeJudge
+from minikubelet.simulation.simwanted import Fail
 from minikubelet.wire.podmarks import CONFIG_HASH, CONFIG_MIRROR
 
 
 class Truth:
     """Told of everything that the agent stores; `fail` is told which promise was broken, and how."""
 
-    def __init__(self, engine: WatchedEngine, probes: ProbeJudge, fail: Callable[[str, str], None]) -> None:
+    def __init__(self, engine: WatchedEngine, probes: ProbeJudge, coherence: Coherence, fail: Fail) -> None:
         self._engine = engine
+        self._coherence = coherence
         self._probes = probes
         self._fail = fail
 
@@ -32,7 +34,9 @@ class Truth:
         if verb == "delete" and mirror is None:
             self._released(PodUid(meta["uid"]), slot, pod)
         elif verb == "status":
-            self._told_truth(PodUid(mirror or meta["uid"]), slot, pod["status"])
+            uid = PodUid(mirror or meta["uid"])
+            self._coherence.told(uid, slot, pod["spec"], pod["status"])
+            self._told_truth(uid, slot, pod["status"])
 
     def _released(self, uid: PodUid, slot: SlotKey, pod: JsonObject) -> None:
         for instance in self._engine.running():
@@ -45,8 +49,9 @@ class Truth:
                 self._fail("final-status", f"{slot} leaves the API server shown as running")
 
     def _told_truth(self, uid: PodUid, slot: SlotKey, status: JsonObject) -> None:
-        sidecars = [each for each in status.get("initContainerStatuses", ()) if each.get("started")]
-        for shown in (*status.get("containerStatuses", ()), *sidecars):
+        inits = status.get("initContainerStatuses", ())
+        for shown in (*status.get("containerStatuses", ()), *inits):
+            self._told_last(uid, slot, shown)
             state: dict[str, Any] = shown.get("state") or {}
             found = shown.get("containerID", "").partition("://")[2]
             if not found:
@@ -64,8 +69,24 @@ class Truth:
             self._told_end(slot, made, state.get("terminated"))
             if "running" in state:
                 self._probes.told(slot, made[-1], shown)
-            elif shown.get("ready") and state:
+            elif shown.get("ready") and state and not (shown in inits and _succeeded(state)):
                 self._fail("untrue-status", f"{slot}: {found} is told to be ready and not to run")
+
+    def _told_last(self, uid: PodUid, slot: SlotKey, shown: JsonObject) -> None:
+        """The end before the one that is told now was one of this container, and it ended so."""
+        end = (shown.get("lastState") or {}).get("terminated")
+        if end is None or not end.get("containerID"):
+            return
+        found = end["containerID"].partition("://")[2]
+        made = [
+            one for one in self._engine.history.get(found, []) if (one.uid, one.name) == (uid, shown["name"])
+        ]
+        if not made:
+            self._fail("untrue-status", f"{slot}: lastState {found} is no {shown['name']} of {uid}")
+            return
+        if made[-1].attempt > shown.get("restartCount", 0):
+            self._fail("untrue-status", f"{slot}: lastState {found} comes after {shown.get('containerID')}")
+        self._told_end(slot, made, end)
 
     def _told_end(self, slot: SlotKey, made: list[Instance], end: dict[str, Any] | None) -> None:
         if end is None or end.get("reason") in ("ContainerStatusUnknown", "StartError"):
@@ -75,3 +96,8 @@ class Truth:
             self._fail("untrue-status", f"{slot}: {made[-1].id} ended with {codes}, told is {end}")
         if not codes and not any(each.gone for each in made):
             self._fail("untrue-status", f"{slot}: {made[-1].id} is told to have ended and runs")
+
+
+def _succeeded(state: dict[str, Any]) -> bool:
+    """As an init container is ready for good."""
+    return "terminated" in state and not state["terminated"]["exitCode"]

@@ -20,6 +20,7 @@ from minikubelet.core.events import AnyEvent
 from minikubelet.ports.sourceport import SourceFact
 from minikubelet.simulation.simapi import SimApi
 from minikubelet.simulation.simbounds import while_it_runs
+from minikubelet.simulation.simcoherence import Coherence
 from minikubelet.simulation.simcoverage import Coverage
 from minikubelet.simulation.simdisk import LifeDisk, SimDisk
 from minikubelet.simulation.simengine import (
@@ -94,7 +95,8 @@ class World:
         self.api = SimApi(scenario.seed, self.agent_clock.now)
         self.api.faults = scenario.api
         self.api.shown = self.book.shown
-        self.api.stored = Truth(self.engine, self.probe_judge, self.fail).stored
+        self.coherence = Coherence(self.engine, self.book, self.fail)
+        self.api.stored = Truth(self.engine, self.probe_judge, self.coherence, self.fail).stored
         self.draws = CalmingDraws(scenario.runtime)
         self.random = Random(f"{scenario.seed} world")  # noqa: S311 - no secret
         self._returns: asyncio.Task[None] | None = None
@@ -158,7 +160,7 @@ class World:
         agent.runtime.over = True
         agent.runtime.abandon()
         if agent.journal.health.degraded:
-            self.safety.restarts.amnesia_at = self.clock.now()
+            self.safety.restarts.amnesia_at = self.coherence.forgotten_at = self.clock.now()
         await end(agent.life)
         if agent.task is not None:
             with contextlib.suppress(BaseException):

@@ -307,3 +307,45 @@ def test_one_that_ends_before_a_failed_stop_would_be_tried_again_may_have_been_s
     world.exit(code=0)
     world.run_until_idle()
     assert len(world.all(StartContainer)) == 2
+
+
+@pytest.mark.parametrize(
+    ("behaviours", "ready"), [(TODAY, False), (TODAY[: Behaviour.STATUSES_AGREE - 1], True)]
+)
+def test_an_init_container_that_waits_to_run_again_is_not_ready(
+    behaviours: Behaviours, *, ready: bool
+) -> None:
+    world = World(node={"behaviours": behaviours})
+    world.offer(static_pod(init=(container("setup"),)))
+    world.run_until_idle()
+    world.exit("setup", 0)
+    world.run_until_idle()
+    assert world.shown("setup").ready
+    world.runtime.fail("StartContainer", "ErrImagePull")
+    world.lose_sandbox()
+    world.run_until_idle()
+    assert (world.shown("setup").state.waiting is not None, world.shown("setup").ready) == (True, ready)
+
+
+def test_what_never_ran_began_no_later_than_it_ended() -> None:
+    for behaviours, later in ((TODAY, False), (TODAY[: Behaviour.STATUSES_AGREE - 1], True)):
+        world = World(node={"behaviours": behaviours})
+        world.offer(static_pod())
+        world.run_until_idle()
+        world.advance(100)
+        world.exit(finished_at=world.generation().containers["web"].started_at - SECOND)
+        end = world.shown().state.terminated
+        assert end is not None
+        assert (end.started_at > end.finished_at) is later
+
+
+def test_a_pull_that_fails_after_other_calls_did_waits_as_the_first() -> None:
+    for behaviours, waits in ((TODAY, [10, 20]), (TODAY[: Behaviour.PULLS_COUNT_APART - 1], [40, 80])):
+        world = World(node={"behaviours": behaviours})
+        world.offer(static_pod())
+        found: list[int] = []
+        for reason in ("CreateContainerError", "CreateContainerError", "ErrImagePull", "ErrImagePull"):
+            world.runtime.fail("StartContainer", reason)
+            world.advance(found[-1] if found else 0)
+            found.append((world.generation().containers["web"].retry_at - world.now) // SECOND)
+        assert found[2:] == waits

@@ -21,11 +21,12 @@ from tests.simulation.planted import BUGS, RARE, Plant
 from tests.simulation.planted_bounds import BOUND_BUGS
 from tests.simulation.planted_probes import PROBE_BUGS, RARE_PROBE_BUGS
 from tests.simulation.planted_slips import SLIPS
+from tests.simulation.planted_statuses import STATUS_BUGS
 
 DURATION = 20
 PODS = 3
 TABLE: Final = Path(__file__).parents[2] / "docs" / "planted.md"
-IN_SUITE: Final[tuple[Plant, ...]] = (*BUGS, *PROBE_BUGS, *BOUND_BUGS, *SLIPS)
+IN_SUITE: Final[tuple[Plant, ...]] = (*BUGS, *PROBE_BUGS, *BOUND_BUGS, *SLIPS, *STATUS_BUGS)
 EVERY: Final[tuple[Plant, ...]] = (*IN_SUITE, *RARE, *RARE_PROBE_BUGS)
 MOST: Final = 1000
 """seeds that are tried for one bug"""

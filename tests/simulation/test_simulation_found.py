@@ -19,6 +19,8 @@ SCENARIOS: Final = Path(__file__).parent / "scenarios"
 FOUND: Final = {
     "created_comes_up": (Behaviour.CREATED_HOLDS_BACK, "one-generation"),
     "failed_stop": (Behaviour.FAILED_STOPS_ARE_GIVEN_UP, "quiet"),
+    "first_pull_waits": (Behaviour.PULLS_COUNT_APART, "liveness"),
+    "init_waits_ready": (Behaviour.STATUSES_AGREE, "untrue-status"),
     "unclaimed_as_it_ends": (Behaviour.UNCLAIMED_WHILE_ENDING, "liveness"),
 }
 
