@@ -26,7 +26,7 @@ LEAST: Final = 2
 
 
 class Graces:
-    """`jumped_at`: the clock was set, and no end can be measured any more."""
+    """`jumped_at`: when the clock was set last; an end that was under way cannot be measured."""
 
     def __init__(self, engine: WatchedEngine, book: Book, probes: ProbeJudge, fail: Fail) -> None:
         self.jumped_at = NEVER
@@ -74,6 +74,10 @@ class Graces:
         if instance is not None and command.reason is Reason.UNHEALTHY:
             instance.unhealthy |= self._probes.unhealthy(instance) is not None
 
+    def decided(self, instance: Instance) -> int:
+        """When the first stop of a container was decided, now if none was."""
+        return self._stopping.get(instance.id, self._now())
+
     def end_of(self, uid: PodUid, otherwise: int) -> int:
         """When a pod's end began, as far as the agent that lives has to know."""
         return self._ending.get(uid, (otherwise, 0))[0]
@@ -82,7 +86,7 @@ class Graces:
         """A pod that is to end has ended when its grace is over, hooks and all."""
         wanted = self._book.pods.get(instance.uid)
         began = self.end_of(instance.uid, NEVER)
-        if wanted is None or began == NEVER or self.jumped_at != NEVER:
+        if wanted is None or began == NEVER or self.jumped_at >= began:
             return
         # Of a pod that it knows from the engine alone, the agent does not know the grace either, and an end
         # that began so goes on when a source tells of the pod.
@@ -100,11 +104,13 @@ class Graces:
     def stop(self, instance: Instance, grace: float, cause: str) -> None:
         """A container has its grace from when its end was decided."""
         wanted = self._book.pods.get(instance.uid)
-        if wanted is None or self.jumped_at != NEVER:
+        if wanted is None:
             return
         now = self._now()
-        starts = [self._stopping.get(instance.id, now), self.end_of(instance.uid, now)]
+        starts = [self.decided(instance), self.end_of(instance.uid, now)]
         began = min(*starts, instance.hook_failed_at or now)
+        if self.jumped_at >= began:
+            return
         allowed = 1 if cause == "deadline" else wanted.grace
         own = self._probes.unhealthy(instance)
         if own is not None:

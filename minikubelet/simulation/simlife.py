@@ -1,8 +1,10 @@
 """One life of the agent in the simulated world: its real parts, wired as on a node (`shell.wiring`).
 
 Belongs here: construction, and taps for the judges. May not be here: any behaviour of the agent. What does
-not run here: threads, sockets, the HTTP client below the `Api` port, inotify, signals, and the node's own
-API; everything else of the agent is the code that runs on a node.
+not run here: threads, sockets, the HTTP client below the `Api` port, inotify, signals and logind, the node's
+own API, probes other than exec, and what serves the node rather than its pods: its registration and lease,
+pressure and storage watches, image collection, log rotation, and the refresh of volumes from objects and
+tokens. Everything else of the agent is the code that runs on a node.
 """
 
 from __future__ import annotations

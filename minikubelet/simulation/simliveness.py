@@ -224,11 +224,20 @@ def _superfluous(world: World, wanted: dict[PodUid, Wanted]) -> Iterator[str]:
     for sandbox in world.engine.sandboxes.values():
         if sandbox.node == NODE and sandbox.config.uid not in wanted:
             yield f"sandbox {sandbox.shown.id} is left, and nobody wants its pod"
-    for container in world.engine.containers.values():
-        if container.node == NODE and container.config.uid not in wanted:
+    ours = [each for each in world.engine.containers.values() if each.node == NODE]
+    newest = {(each.config.uid, each.config.name): each.config.attempt for each in ours}
+    for container in ours:
+        uid, name = container.config.uid, container.config.name
+        if uid not in wanted:
             yield f"container {container.shown.id} is left, and nobody wants its pod"
+        elif newest[uid, name] != container.config.attempt:
+            yield f"container {container.shown.id} is left beside a newer one"
     if not world.engine.stranger_lives():
         yield "a container of somebody else is gone"
+    yield from _on_disk(world, wanted)
+
+
+def _on_disk(world: World, wanted: dict[PodUid, Wanted]) -> Iterator[str]:
     pods = world.root / "pods"
     for uid in wanted:
         if not _kept(pods / uid / "pod.json"):
@@ -248,16 +257,26 @@ def _kept(path: Path) -> bool:
 
 
 def _upstream(world: World, wanted: dict[PodUid, Wanted]) -> Iterator[str]:
-    static = {each.slot: each.uid for each in wanted.values() if each.source is Source.FILE}
+    static = {each.slot: each for each in wanted.values() if each.source is Source.FILE}
     for key, pod in world.api.pods.items():
         if _is_mirror(pod):
-            if static.get(SlotKey(key)) != pod["metadata"]["annotations"][CONFIG_MIRROR]:
+            shown = static.get(SlotKey(key))
+            if shown is None or shown.uid != pod["metadata"]["annotations"][CONFIG_MIRROR]:
                 yield f"the mirror {key} is not that of a static pod that is wanted"
+            elif not _mirrors(pod, shown.pod):
+                yield f"the mirror {key} shows another definition than its file"
         elif pod["metadata"].get("deletionTimestamp"):
             yield f"{key} is to be deleted and is still at the API server"
     for slot in static:
         if slot not in world.api.pods:
             yield f"{slot} has no mirror"
+
+
+def _mirrors(mirror: JsonObject, pod: Pod) -> bool:
+    """Whether a mirror pod shows what the file says."""
+    shown = [(each["name"], each["image"], each.get("command", [])) for each in mirror["spec"]["containers"]]
+    said = [(each.name, each.image, list(each.command)) for each in pod.spec.containers]
+    return shown == said and (mirror["metadata"].get("labels") or {}) == dict(pod.metadata.labels)
 
 
 def _is_mirror(pod: JsonObject) -> bool:

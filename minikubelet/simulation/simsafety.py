@@ -38,6 +38,8 @@ from minikubelet.simulation.simwanted import NEVER, Book, Fail, Wanted
 
 LATE: Final = 10 * SECOND
 """how long a fact may be on its way from a source to a decision"""
+RECENT: Final = 60 * SECOND
+"""how long what was so for a moment may be why a container is ended"""
 _NEVER_DECIDED: Final = 1 << 62
 _MARK: Final = re.compile(rb'\{"m":\d+,"s":(\d+)\}')
 
@@ -230,6 +232,7 @@ class Safety(Judge):
             return "unknown"
         since = self._decided.get((instance.uid, instance.name, instance.attempt), instance.made_at)
         since -= SECOND  # what is decided may not know yet what a source has just seen
+        since = max(since, self.graces.decided(instance) - RECENT)
         if wanted.gone_since != NEVER or wanted.unwanted_at >= since:
             return "unwanted"
         if wanted.unwanted_at != NEVER and self.restarts.amnesia_at >= since:
@@ -242,7 +245,7 @@ class Safety(Judge):
             return "sandbox"
         deadline = wanted.pod.spec.active_deadline_seconds
         over = deadline is not None and self._now() >= wanted.first_at + deadline * SECOND - LATE
-        if over or (deadline is not None and self.jumped_at != NEVER):
+        if over or (deadline is not None and self.jumped_at >= wanted.first_at):
             return "deadline"
         if self.probes.unhealthy(instance) is not None:
             return "unhealthy"
