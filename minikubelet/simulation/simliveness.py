@@ -7,17 +7,16 @@ Belongs here: wanted = running = reported, nothing left over. May not be here: w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
-
-import msgspec
 
 from minikubelet.core.state import Stage
 from minikubelet.model.ids import PodUid, SlotKey, Source
 from minikubelet.model.pod import Pod, ProbeKind
 from minikubelet.model.status import from_rfc3339
 from minikubelet.ports.apiport import JsonObject
+from minikubelet.runtimes.simulated.simulatedpod import Sandbox
 from minikubelet.simulation.simengine import NODE, Instance
+from minikubelet.simulation.simleftovers import superfluous
 from minikubelet.simulation.simlife import AgentLife
 from minikubelet.simulation.simloop import SECOND
 from minikubelet.simulation.simpatience import LONGEST
@@ -50,7 +49,7 @@ def astray(world: World) -> Iterator[str]:
     yield from _files_known(world, wanted)
     for each in wanted.values():
         yield from _pod(world, each)
-    yield from _superfluous(world, wanted)
+    yield from superfluous(world, wanted)
     if world.scenario.has_api:
         yield from _upstream(world, wanted)
     yield from _inside(agent, wanted)
@@ -95,7 +94,7 @@ def _pod(world: World, wanted: Wanted) -> Iterator[str]:
 
 
 def _runs(world: World, wanted: Wanted, running: list[Instance]) -> Iterator[str]:
-    boxes = [s for s in world.engine.sandboxes.values() if s.node == NODE and s.config.uid == wanted.uid]
+    boxes = _boxes(world, wanted)
     if len(boxes) != 1 or not boxes[0].shown.ready:
         yield f"{wanted.slot} has {len(boxes)} sandboxes"
         return
@@ -105,6 +104,10 @@ def _runs(world: World, wanted: Wanted, running: list[Instance]) -> Iterator[str
             yield f"{wanted.slot} {name} runs {len(found)} times"
         elif found[0].hash != wanted.hashes[name]:
             yield f"{wanted.slot} {name} runs by an older definition"
+
+
+def _boxes(world: World, wanted: Wanted) -> list[Sandbox]:
+    return [s for s in world.engine.sandboxes.values() if s.node == NODE and s.config.uid == wanted.uid]
 
 
 def _reported(
@@ -171,7 +174,7 @@ def _goes_on(
     programs = [world.engine.containers[each.id] for each in running]
     if any(each.script.seconds is not None for each in programs):
         yield f"{wanted.slot} is about to end"
-    boxes = [s for s in world.engine.sandboxes.values() if s.node == NODE and s.config.uid == wanted.uid]
+    boxes = _boxes(world, wanted)
     if running and not any(each.shown.ready for each in boxes):
         yield f"{wanted.slot} runs, and its sandbox does not live"
     if not running and any(each.shown.ready for each in boxes):
@@ -218,42 +221,6 @@ def _status(world: World, wanted: Wanted) -> JsonObject | None:
         return None
     pod = world.api.pods.get(wanted.slot)
     return dict(pod.get("status") or {}) if pod is not None else {}
-
-
-def _superfluous(world: World, wanted: dict[PodUid, Wanted]) -> Iterator[str]:
-    for sandbox in world.engine.sandboxes.values():
-        if sandbox.node == NODE and sandbox.config.uid not in wanted:
-            yield f"sandbox {sandbox.shown.id} is left, and nobody wants its pod"
-    ours = [each for each in world.engine.containers.values() if each.node == NODE]
-    newest = {(each.config.uid, each.config.name): each.config.attempt for each in ours}
-    for container in ours:
-        uid, name = container.config.uid, container.config.name
-        if uid not in wanted:
-            yield f"container {container.shown.id} is left, and nobody wants its pod"
-        elif newest[uid, name] != container.config.attempt:
-            yield f"container {container.shown.id} is left beside a newer one"
-    if not world.engine.stranger_lives():
-        yield "a container of somebody else is gone"
-    yield from _on_disk(world, wanted)
-
-
-def _on_disk(world: World, wanted: dict[PodUid, Wanted]) -> Iterator[str]:
-    pods = world.root / "pods"
-    for uid in wanted:
-        if not _kept(pods / uid / "pod.json"):
-            yield f"the definition of {uid} is not on the disk"
-    for left in sorted(pods.iterdir()) if pods.is_dir() else ():
-        if left.name not in wanted:
-            yield f"the directory {left.name} is left on the disk"
-
-
-def _kept(path: Path) -> bool:
-    """Whether a definition can be read by the next life of the agent."""
-    try:
-        msgspec.json.decode(path.read_bytes(), type=Pod)
-    except (OSError, msgspec.DecodeError):
-        return False
-    return True
 
 
 def _upstream(world: World, wanted: dict[PodUid, Wanted]) -> Iterator[str]:
