@@ -70,11 +70,13 @@ class ManifestsJudged(Event, tag=True, frozen=True, kw_only=True):
     """The verdicts over the manifest folder changed.
 
     `rejected` are (file, what is wrong, with line and field path). While there are any, a pod whose file
-    is not known cannot be told from a pod whose file is broken.
+    is not known cannot be told from a pod whose file is broken. `foreign` are those that define objects of
+    other kinds, such as a Deployment: they hold nothing back.
     """
 
     rejected: tuple[tuple[str, str], ...] = ()
     accepted: int = 0
+    foreign: tuple[tuple[str, str], ...] = ()
 
 
 class NodeShuttingDown(Event, tag=True, frozen=True, kw_only=True):

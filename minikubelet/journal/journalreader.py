@@ -54,7 +54,8 @@ class JournalReader:
                 f"{path} is no journal: name a directory, a {SUFFIX} or an {EXPORT_SUFFIX} file"
             )
         if path.is_dir() and not self._paths():
-            raise JournalError(f"{path} holds no journal: there is no {SUFFIX} file in it")
+            inside = f"; did you mean {path / 'journal'}?" if (path / "journal").is_dir() else ""
+            raise JournalError(f"{path} holds no journal: there is no {SUFFIX} file in it{inside}")
 
     def _paths(self) -> list[Path]:
         if not self.path.is_dir():

@@ -20,15 +20,18 @@ from minikubelet.replay.replayerrors import NEGATIVE, OK, ReplayError, command
 from minikubelet.replay.replayhistory import Step, brief_of, open_journal, walk
 from minikubelet.replay.replaymoments import clock, parse_moment
 from minikubelet.replay.replaypaint import say
-from minikubelet.replay.replaytale import journal_of, meant_by
+from minikubelet.replay.replaytale import journal_of, meant_by, tell_damage
 from minikubelet.replay.replayverify import Decided, Divergence
 from minikubelet.replay.sentences import short
-from minikubelet.replay.standing import Stand, stand_at
+from minikubelet.replay.standing import Stand, stand_at, tell
 from minikubelet.replay.stateview import generations, pod_object
 from minikubelet.replay.verifycommand import report
 
 _ONLY = Words("is decided only in the second", "is decided only in the first")
 Key = tuple[int, str, str, int]
+LOST = -1
+"""stands for a cause that only one of two recordings still has"""
+_NO_KEY: Key = (0, "", "", 0)
 
 
 @command
@@ -39,6 +42,8 @@ def run(options: argparse.Namespace) -> int:
             raise ReplayError("--at compares two moments of one journal; leave the second journal out")
         options.subject = next(iter(options.journals), None)
         return _moments(options)
+    if options.pod is not None:
+        raise ReplayError("--pod goes with --at A B: two journals are compared as a whole")
     match options.journals:
         case [first, second]:
             return _journals(open_journal(first), open_journal(second))
@@ -53,7 +58,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _moments(options: argparse.Namespace) -> int:
     reader = journal_of(options)
-    stands = [stand_at(open_journal(reader.path), parse_moment(text)) for text in options.at]
+    stands = [stand_at(reader, parse_moment(text)) for text in options.at]
+    tell(reader, *stands)
     seen = stands[0].seen | stands[1].seen
     only = meant_by(options.pod, seen, reader)[0] if options.pod else ""
     before, after = (_objects(stand, only) for stand in stands)
@@ -98,14 +104,16 @@ def _journals(first: JournalReader, second: JournalReader) -> int:
             continue
         last, common = place, common + 1
         matched[key] = None
-        expected, actual = mine.decided(step), theirs.decided(theirs.steps[key])
-        if [(d.command, d.causes) for d in expected] != [(d.command, d.causes) for d in actual]:
+        expected, actual = mine.decided(step, mine), theirs.decided(theirs.steps[key], mine)
+        if not _same(expected, actual):
             found.append(
                 Divergence(
                     seq=step.event.seq, at=step.event.at, event=key[1], slot=key[2],
                     expected=tuple(expected), actual=tuple(actual),
                 )
             )  # fmt: skip
+    tell_damage(first)
+    tell_damage(second)
     surplus = Counter(key[1] for key in theirs.steps if key not in matched)
     if not common:
         raise ReplayError("the two journals have no event in common: they are of different nodes or times")
@@ -128,7 +136,8 @@ class Recorded:
     def __init__(self, reader: JournalReader) -> None:
         self.steps: dict[Key, Step] = {}
         self.places: dict[Key, int] = {}
-        self._times: dict[int, int] = {}
+        self.seqs: dict[Key, int] = {}
+        self._keys: dict[int, Key] = {}
         count: Counter[tuple[int, str, str]] = Counter()
         for item in walk(reader):
             if isinstance(item, Step):
@@ -138,15 +147,26 @@ class Recorded:
                 key = (*alike, count[alike])
                 self.places[key] = len(self.steps)
                 self.steps[key] = item
-                self._times[item.event.seq] = item.event.at
+                self.seqs[key] = item.event.seq
+                self._keys[item.event.seq] = key
 
-    def decided(self, step: Step) -> list[Decided]:
-        """The commands of a step; causes as times, since seqs differ from recording to recording."""
+    def decided(self, step: Step, other: Recorded) -> list[Decided]:
+        """The commands of a step, their causes by the seqs of another recording; LOST where it has none."""
         return [
             Decided(
                 msgspec.json.decode(one.body),
-                tuple(self._times.get(seq, -seq) for seq in one.causes),
+                tuple(other.seqs.get(self._keys.get(seq, _NO_KEY), LOST) for seq in one.causes),
                 one.seq,
             )
             for one in step.commands
         ]
+
+
+def _same(expected: list[Decided], actual: list[Decided]) -> bool:
+    """Whether the same was decided; causes that one of the recordings has lost are no difference."""
+    if len(expected) != len(actual):
+        return False
+    return all(
+        one.command == other.command and (LOST in (*one.causes, *other.causes) or one.causes == other.causes)
+        for one, other in zip(expected, actual, strict=True)
+    )

@@ -168,7 +168,7 @@ def _tail(subparsers: Any) -> None:
     parser = _command(subparsers, "tail", "tailing:run", text)
     parser.add_argument("-f", "--follow", action="store_true", help="go on until interrupted")
     parser.add_argument("--from", dest="from_seq", type=_seq, metavar="SEQ", help="from this record on")
-    parser.add_argument("-n", "--lines", type=_seq, default=20, metavar="N", help="records to begin with")
+    parser.add_argument("-n", "--lines", type=_seq, metavar="N", help="records to begin with (default: 20)")
     _output(parser, "text", "json")
     _journal(parser)
 

@@ -140,10 +140,20 @@ def _measured(event: e.NodeMeasured) -> str:
 
 
 def _judged(event: e.ManifestsJudged) -> str:
+    others = (
+        f"; no pods, and not run: {', '.join(file for file, _ in event.foreign)}" if event.foreign else ""
+    )
     if not event.rejected:
-        return f"all {event.accepted} manifests are sound"
+        return f"all {event.accepted} manifests are sound{others}"
     broken = "; ".join(f"{file}: {what}" for file, what in event.rejected)
-    return f"{len(event.rejected)} broken manifest(s): {broken}"
+    if is_folder(event.rejected[0][0]):
+        return f"the manifest folder cannot be used: {broken}"
+    return f"{len(event.rejected)} broken manifest(s): {broken}{others}"
+
+
+def is_folder(rejected: str) -> bool:
+    """Whether what was rejected is the whole folder: it has a path, and a file in it a name alone."""
+    return "/" in rejected
 
 
 def _pod_set(event: e.PodSet) -> str:

@@ -22,7 +22,7 @@ from minikubelet.replay.replayerrors import NEGATIVE, OK, ReplayError, command, 
 from minikubelet.replay.replayhistory import Step, open_journal
 from minikubelet.replay.replaypaint import say
 from minikubelet.replay.replayprogress import progress, told
-from minikubelet.replay.replaytale import journal_of
+from minikubelet.replay.replaytale import journal_of, tell_damage
 from minikubelet.replay.replayverify import Verifier
 from minikubelet.replay.selecting import JournalSelection, Selection, concerns, of_slots, select
 from minikubelet.replay.sentences import because, of_command
@@ -43,6 +43,9 @@ def run(options: argparse.Namespace) -> int:
     out = Path(options.output_file)
     if out.suffix != EXPORT_SUFFIX:
         raise ReplayError(f"{out}: an export's name ends with {EXPORT_SUFFIX}")
+    for path in filter(None, (out, options.pytest and Path(options.pytest))):
+        if not path.parent.is_dir():
+            raise ReplayError(f"{path} cannot be written: there is no directory {path.parent}")
     reader = journal_of(options)
     target = options.decision
     if target is None:
@@ -55,7 +58,8 @@ def run(options: argparse.Namespace) -> int:
                 "the divergence is in a snapshot, not in a decision: it cannot be shrunk to events"
             )
         target = found[0].seq
-    chosen = select(open_journal(reader.path), since=0, slot="")
+    chosen_from = open_journal(reader.path)
+    chosen = select(chosen_from, since=0, slot="")
     chosen.steps = chosen.steps.until(target)
     goal, last = _goal(chosen, target)
     state, events = _beginning(chosen, goal, last)
@@ -72,6 +76,7 @@ def run(options: argparse.Namespace) -> int:
         write_text(Path(options.pytest), test_text(state, written, shows_bug=shown is not None))
         what = "fails until the decisions match" if shown is not None else "holds now"
         say(f"{options.pytest}: a test that {what}")
+    tell_damage(chosen_from)
     return OK
 
 

@@ -5,6 +5,8 @@ Belongs here: replaying up to a moment. May not be here: what is asked of the st
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 
 from minikubelet.core.events import ContainerProbed, ManifestsJudged
@@ -24,15 +26,22 @@ from minikubelet.replay.replayhistory import (
     walk,
 )
 from minikubelet.replay.replaymoments import Moment, clock
+from minikubelet.replay.replaytale import tell_damage
 from minikubelet.wire.records import decode_event
 
 
 class Stand(msgspec.Struct):
-    """How things stand behind an event; `seen` are all pods that occurred, `rejected` the broken files."""
+    """How things stand behind an event; `seen` are all pods that occurred, `rejected` the broken files.
+
+    `note` says where that is another moment than the one asked for, since the history does not hold that.
+    """
 
     reducer: Reducer
     seq: int = 0
     at: int = 0
+    note: str = ""
+    reached: int = 0
+    """the seq of the last record that is in it"""
     seen: dict[str, None] = {}
     rejected: tuple[str, ...] = ()
     probed: dict[tuple[str, str], str] = {}
@@ -52,6 +61,7 @@ class Stand(msgspec.Struct):
             self._probed(step)
         decide(self.reducer, step)
         self.seq, self.at = step.event.seq, step.event.at
+        self.reached = step.commands[-1].seq if step.commands else step.event.seq
 
     def _probed(self, step: Step) -> None:
         event = decode_event(step.event.body)
@@ -63,24 +73,60 @@ class Stand(msgspec.Struct):
 def stand_at(reader: JournalReader, moment: Moment | None) -> Stand:
     """The state at a moment, or at the end; raises ReplayError where the history does not reach it."""
     stand: Stand | None = None
+    following = 0
     start = nearest_start(reader, seq=moment.seq if moment else None, at=moment.at if moment else None)
     for item in walk(reader, start):
         if isinstance(item, Head):
+            first = item.header.first
+            if (
+                stand is not None
+                and stand.seq
+                and moment is not None
+                and moment.behind(first, item.header.created)
+            ):
+                following = first
+                break
             if starts_anew(stand.reducer if stand else None, item):
                 stand = _begun(item, stand, moment, export=is_export(reader))
             continue
         if moment is not None and moment.behind(item.event.seq, item.event.at):
+            following = item.event.seq
             break
         if stand is not None:
             stand.take(item)
     if stand is None or not stand.seq:
+        first = reader.headers()[0]
         raise ReplayError(
-            "the journal does not reach back so far, or has no usable snapshot before that moment"
-            + "".join(f"; {text}" for text in harmful(reader))
+            f"there is no usable state before that moment: the journal begins with seq {first.first},"
+            f" {clock(first.created)} UTC" + "".join(f"; {text}" for text in harmful(reader))
         )
-    if moment is not None and moment.at is not None:
-        stand.at = max(stand.at, moment.at)
+    if moment is not None:
+        stand.note = _note(reader, stand, moment, following)
+        if moment.at is not None:
+            stand.at = max(stand.at, moment.at)
     return stand
+
+
+def tell(reader: JournalReader, *stands: Stand) -> None:
+    """Say on stderr what harm was found, and where the history does not hold the moment asked for."""
+    tell_damage(reader)
+    for stand in stands:
+        if stand.note:
+            sys.stderr.write(f"{stand.note}\n")
+
+
+def _note(reader: JournalReader, stand: Stand, moment: Moment, following: int) -> str:
+    """Where the history does not hold the moment: it ended before, or the records around it are lost."""
+    last = f"{clock(stand.at)} UTC"
+    shown = f"this is how things stood at seq {stand.seq}, {last}"
+    beyond = moment.ahead(stand.reached, stand.at)
+    if following > stand.reached + 1 and beyond and not is_export(reader):
+        return f"records {stand.reached + 1} to {following - 1} are lost: {shown}"
+    if following or not beyond or reader.in_use():
+        return ""
+    if moment.seq is not None:
+        return f"the journal ends with record {stand.reached}: {shown}"
+    return f"the journal ends with record {stand.reached}, {last}: what came after it is not known"
 
 
 def _begun(head: Head, before: Stand | None, moment: Moment | None, *, export: bool) -> Stand | None:
@@ -94,5 +140,5 @@ def _begun(head: Head, before: Stand | None, moment: Moment | None, *, export: b
         stand.rejected, stand.probed = before.rejected, before.probed
     covered = head.snapshot.seq if head.snapshot else 0
     if covered and not (moment and moment.behind(covered, head.header.created)):
-        stand.seq, stand.at = covered, head.header.created
+        stand.seq, stand.at, stand.reached = covered, head.header.created, covered
     return stand

@@ -20,11 +20,11 @@ from minikubelet.core.reducer import Reducer
 from minikubelet.core.state import Generation, Moment
 from minikubelet.model.ids import split_slot
 from minikubelet.model.pod import ObjectMeta, Pod
-from minikubelet.replay.replayerrors import NEGATIVE, OK, command
+from minikubelet.replay.replayerrors import NEGATIVE, OK, ReplayError, command
 from minikubelet.replay.replaymoments import SECOND, clock, parse_moment, span
 from minikubelet.replay.replaypaint import say
 from minikubelet.replay.replaytale import journal_of, meant_by
-from minikubelet.replay.standing import Stand, stand_at
+from minikubelet.replay.standing import Stand, stand_at, tell
 from minikubelet.wire.pod_codec import encode_pod
 from minikubelet.wire.podcells import pod_cells
 
@@ -36,7 +36,10 @@ def run(options: argparse.Namespace) -> int:
     """Show the pods at a moment; 1 where there are none."""
     reader = journal_of(options)
     stand = stand_at(reader, parse_moment(options.at) if options.at else None)
-    only = meant_by(options.pod, stand.seen, reader)[0] if options.pod else ""
+    only, container = meant_by(options.pod, stand.seen, reader) if options.pod else ("", "")
+    if container:
+        raise ReplayError(f"{options.pod}: a state is that of a whole pod; leave /{container} out")
+    tell(reader, stand)
     found = [gen for gen in generations(stand.reducer) if only in ("", gen.slot)]
     objects = [pod_object(gen, stand) for gen in found]
     if options.output == "table":
@@ -82,7 +85,7 @@ def _table(found: list[Generation], objects: list[dict[str, Any]], stand: Stand)
     for gen, pod in zip(found, objects, strict=True):
         namespace, name = split_slot(gen.slot)
         cells = pod_cells(pod, moment)
-        age = span((stand.at - gen.born_at) // SECOND * SECOND)
+        age = span((stand.at - gen.born_at) // SECOND * SECOND).replace("0ms", "0s")
         lines.append(
             (namespace, name, cells.ready, cells.status, cells.restarts, age, gen.stage.value, gen.uid[:12])
         )

@@ -21,6 +21,8 @@ from minikubelet.replay.replaypaint import Paint, say
 from minikubelet.replay.replaytale import journal_of, tell_damage
 from minikubelet.replay.timelinerows import row_of
 
+_LINES = 20
+
 
 @command
 def run(options: argparse.Namespace) -> int:
@@ -28,17 +30,24 @@ def run(options: argparse.Namespace) -> int:
     reader = journal_of(options)
     if options.follow and not reader.path.is_dir():
         raise ReplayError(f"{reader.path} does not grow; leave -f out, or name a journal's directory")
-    start = options.from_seq if options.from_seq is not None else _newest(reader, options.lines)
+    if options.from_seq is not None and options.lines is not None:
+        raise ReplayError("--from and -n both say where to begin: leave one of them out")
+    lines = _LINES if options.lines is None else options.lines
+    start = options.from_seq if options.from_seq is not None else _newest(reader, lines)
     oldest = reader.headers()[0].first
-    if options.from_seq is not None and start < oldest:
+    if options.from_seq is not None and start < oldest > 1:
         sys.stderr.write(f"records before {oldest} are gone; going on from there\n")
     show = _as_json if options.output == "json" else _Text()
     if options.follow:
         asyncio.run(_follow(reader, start, show))
     else:
+        last = 0
         for record in reader.records(start):
             show(record)
+            last = record.seq
         tell_damage(reader)
+        if options.from_seq is not None and not last:
+            sys.stderr.write(f"no record from {start} on; leave --from out for the newest\n")
     return OK
 
 

@@ -70,6 +70,9 @@ class Bars:
         )
         for one in every:
             self._phase((slot, one.name), *_of_container(one))
+        told = {one.name for one in every}
+        for lane in [lane for lane in self._open if lane[0] == slot and lane[1] and lane[1] not in told]:
+            self._close(lane)
 
     def _phase(self, lane: tuple[str, str], look: str, label: str) -> None:
         known = self._open.get(lane)

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from minikubelet.journal.journalreader import JournalReader
-from minikubelet.replay.replayerrors import NEGATIVE, OK, command
+from minikubelet.replay.replayerrors import NEGATIVE, OK, ReplayError, command
 from minikubelet.replay.replayhistory import harmful
 from minikubelet.replay.replaymoments import Moment, clock
 from minikubelet.replay.replaypaint import Paint, say
@@ -30,6 +30,7 @@ _COMFORTABLE = 400_000
 @command
 def run(options: argparse.Namespace) -> int:
     """Show a timeline; 1 where no record passes the filters."""
+    _check(options)
     reader = journal_of(options)
     found, wanted = look(options, reader)
     passing = rows(reader, wanted)
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
                 write_page(Path(options.html), node, kept, bars, harmful(reader))
                 sys.stderr.write(f"{options.html}: {shown:,} records; open it in a browser\n")
             if options.perfetto:
-                write_trace(Path(options.perfetto), node, kept, bars)
+                write_trace(Path(options.perfetto), node, kept, bars, harmful(reader))
                 sys.stderr.write(f"{options.perfetto}: {shown:,} records; open it at ui.perfetto.dev\n")
     elif options.output == "json":
         shown = as_json(passing)
@@ -57,6 +58,19 @@ def run(options: argparse.Namespace) -> int:
     if not shown:
         sys.stderr.write(f"minikubelet: {nothing(overview(reader), wanted)}\n")
     return OK if shown else NEGATIVE
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raise ReplayError for what would be left aside without a word."""
+    named = ("html", "perfetto", "pod", "container", "since", "until")
+    for name in (each for each in named if getattr(options, each) == ""):
+        raise ReplayError(f"--{name} is empty; name something, or leave it out")
+    for name in ("html", "perfetto"):
+        given = getattr(options, name)
+        if given == "-":
+            raise ReplayError(f"--{name} needs a file's name; - is none")
+        if given and options.output == "json":
+            raise ReplayError(f"--{name} writes a file, and -o json the records: ask for one at a time")
 
 
 def bars_of(reader: JournalReader, wanted: Filter) -> Bars:

@@ -5,7 +5,7 @@ Belongs here: the format. May not be here: which records there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,18 @@ _MARK = 1
 """µs that a mark lasts: flows can only be bound to slices"""
 
 
-def write_trace(path: Path, node: str, rows: list[Row], bars: Bars) -> None:
-    """Write the trace; a process a pod, a thread a container. Raises ReplayError."""
+def write_trace(path: Path, node: str, rows: list[Row], bars: Bars, damage: Iterable[str] = ()) -> None:
+    """Write the trace; a process a pod, a thread a container. Raises ReplayError.
+
+    What is damaged in the journal stands in its metadata, which the page shows under "Info and stats".
+    """
     events = list(trace_events(node, rows, bars))
     text = ",\n".join(msgspec.json.encode(event).decode() for event in events)
-    write_text(path, f'{{"displayTimeUnit":"ms","traceEvents":[\n{text}\n]}}\n')
+    write_text(path, f'{{"displayTimeUnit":"ms","otherData":{_data(damage)},"traceEvents":[\n{text}\n]}}\n')
+
+
+def _data(damage: Iterable[str]) -> str:
+    return msgspec.json.encode({f"damage {n}": text for n, text in enumerate(damage, 1)}).decode()
 
 
 def trace_events(node: str, rows: list[Row], bars: Bars) -> Iterator[dict[str, Any]]:

@@ -141,10 +141,16 @@ def _end_of(reader: JournalReader) -> Overview:
 
 def _moment(text: str, found: Overview) -> Moment:
     """A moment, or a duration before the history's end."""
+    if text.isascii() and text.isdigit():
+        return parse_moment(text)
     try:
         return Moment(at=found.last_at - duration(text))
     except ReplayError:
+        pass
+    try:
         return parse_moment(text)
+    except ReplayError as error:
+        raise ReplayError(f"{error}, or how long before the end (10m)") from None
 
 
 def begin_of(reader: JournalReader, since: Moment | None) -> int:

@@ -77,7 +77,7 @@ class _Defined(msgspec.Struct, frozen=True):
 
     @property
     def hashes(self) -> tuple[tuple[str, str], ...]:
-        return tuple((c.name, container_hash(c)) for c in self.pod.spec.every_container)
+        return tuple([(c.name, container_hash(c)) for c in self.pod.spec.every_container])
 
     def event(self) -> PodSet:
         """That the pod is new."""
@@ -116,7 +116,7 @@ class Scenario:
         """Look through the history: whether the changes fit, and which pods the manifests define anew."""
         left = {*self._changes.dropped, *self._changes.delayed, *self._changes.values}
         namespace = ""
-        uids: dict[SlotKey, PodUid] = {}
+        uids: dict[SlotKey, dict[PodUid, int]] = {}
         first = last = 0
         for step in self._steps:
             seq, kind = step.event.seq, brief_of(step.event.body).kind
@@ -133,7 +133,7 @@ class Scenario:
                 if isinstance(event, AgentStarted):
                     namespace = namespace or event.static_namespace
                 elif isinstance(event, PodSet):
-                    uids[event.slot] = event.uid
+                    uids.setdefault(event.slot, {})[event.uid] = seq
             left.discard(seq)
         if left:
             reach = f"from {first} to {last}" if last else "over nothing"
@@ -142,7 +142,11 @@ class Scenario:
             )
         given = self._changes.manifests
         pods = [pod for each in given for pod in _pods(*each, node, namespace or "kube-system")]
-        self._defined = {(pod.slot, uids[pod.slot]): pod for pod in pods if pod.slot in uids}
+        self._defined = {(pod.slot, list(uids[pod.slot])[-1]): pod for pod in pods if pod.slot in uids}
+        older = ((pod, seq) for pod in pods for seq in list(uids.get(pod.slot, {}).values())[:-1])
+        self.kept = [
+            f"{pod.file} is taken for the newest {pod.slot}: that of seq {n} stays" for pod, n in older
+        ]
         self._added = [pod for pod in pods if pod.slot not in uids]
 
     def run(self) -> Iterator[Outcome]:
@@ -288,9 +292,9 @@ def _rehashed(before: AnyEvent | None, after: PodSet) -> PodSet:
     if not isinstance(before, PodSet) or before.pod == after.pod or before.hashes != after.hashes:
         return after
     known = dict(before.hashes)
-    old = {c.name: c for c in (*before.pod.spec.init_containers, *before.pod.spec.containers)}
-    containers = (*after.pod.spec.init_containers, *after.pod.spec.containers)
+    old = {c.name: c for c in before.pod.spec.every_container}
     hashes = tuple(
-        (c.name, known.get(c.name, "") if old.get(c.name) == c else container_hash(c)) for c in containers
+        (c.name, known.get(c.name, "") if old.get(c.name) == c else container_hash(c))
+        for c in after.pod.spec.every_container
     )
     return replace(after, hashes=hashes)

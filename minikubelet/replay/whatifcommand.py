@@ -6,6 +6,7 @@ Belongs here: the command and its table. May not be here: changing events (`what
 from __future__ import annotations
 
 import argparse
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from minikubelet.replay.replayerrors import OK, ReplayError, command
 from minikubelet.replay.replaymoments import clock, duration
 from minikubelet.replay.replaypaint import say, say_json_array
 from minikubelet.replay.replayprogress import progress
-from minikubelet.replay.replaytale import journal_of, nodes_of
+from minikubelet.replay.replaytale import journal_of, nodes_of, tell_damage
 from minikubelet.replay.selecting import select
 from minikubelet.replay.sentences import of_event
 from minikubelet.replay.timelinerows import overview, sentence_of
@@ -44,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
     differing = _differing(scenario, slot, total)
     if options.output == "json":
         say_json_array(_as_json(one) for one in differing)
+        tell_damage(reader)
         return OK
     for line in lines(differing, slot):
         say(line)
@@ -51,6 +53,9 @@ def run(options: argparse.Namespace) -> int:
         f"{total.events:,} events re-run, {total.decisions:,} decisions;"
         f" {total.differing:,} events lead to others"
     )
+    for text in scenario.kept:
+        sys.stderr.write(f"{text}\n")
+    tell_damage(reader)
     return OK
 
 

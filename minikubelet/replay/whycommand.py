@@ -54,10 +54,17 @@ def answers(reader: JournalReader, asked: Question) -> list[Answer]:
     action = choose(SYNONYMS.get(asked.action.lower(), asked.action or "anything"), ACTIONS, "action")
     moment = parse_moment(asked.at) if asked.at else None
     tale = load(reader, asked.pod)
-    found = matching(_until(tale, moment), action, tale.container)
+    found = _found(tale, moment, action)
     by_kind = bool(asked.action) or bool(tale.container)
     chosen = found if asked.every else last_of_each(found, by_kind=by_kind)
     return [answer(tale, entry, before, action) for entry, before in chosen]
+
+
+def _found(tale: Tale, moment: Moment | None, action: str) -> list[Told]:
+    """What the action means; where nothing else was decided of a pod, what was told of it."""
+    entries = _until(tale, moment)
+    found = matching(entries, action, tale.container)
+    return found or (matching(entries, "status", tale.container) if action == "anything" else [])
 
 
 def _until(tale: Tale, moment: Moment | None) -> list[Entry]:
@@ -71,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     moment = parse_moment(options.at) if options.at else None
     reader = journal_of(options)
     tale = load(reader, options.pod)
-    found = matching(_until(tale, moment), action, tale.container)
+    found = _found(tale, moment, action)
     tell_damage(reader)
     by_kind = options.action is not None or bool(tale.container)
     chosen = found if options.all else _whole(tale, last_of_each(found, by_kind=by_kind))

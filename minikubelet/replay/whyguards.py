@@ -6,13 +6,11 @@ asked with the core's own functions wherever there is one. Times are microsecond
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator
 
 from minikubelet.core.admission import awaits_labels
 from minikubelet.core.backoff import CRASH_MAX
-from minikubelet.core.commands import CLEANUP_LANE, NEXT_SANDBOX, SANDBOX_LANE
-from minikubelet.core.nodefacts import NodeFacts
+from minikubelet.core.commands import NEXT_SANDBOX, SANDBOX_LANE
 from minikubelet.core.plan import waits_for
 from minikubelet.core.plan_sync import due_at
 from minikubelet.core.probes import has_started
@@ -23,7 +21,6 @@ from minikubelet.core.state import (
     Generation,
     Life,
     Moment,
-    Slot,
     Stage,
     ephemeral_containers,
     init_containers,
@@ -31,25 +28,12 @@ from minikubelet.core.state import (
     main_containers,
     record_of,
 )
-from minikubelet.model.ids import Source
 from minikubelet.model.pod import ProbeKind
 from minikubelet.replay.replaymoments import clock, span
-from minikubelet.replay.sentences import of_origin, of_reason, short
+from minikubelet.replay.sentences import of_reason, short
+from minikubelet.replay.whyscene import FROM, Scene, next_try, times, what_is_left
 
-_FROM = {Source.FILE: "the manifest folder", Source.API: "the API server", None: "no known source"}
-
-
-class Scene(NamedTuple):
-    """A slot at a moment, with what holds for the node; `rejected` are the broken manifests' names.
-
-    `probed` is what the last probe that failed said, by the container's id and the kind of probe.
-    """
-
-    slot: Slot
-    node: NodeFacts
-    now: int
-    rejected: tuple[str, ...] = ()
-    probed: Mapping[tuple[str, str], str] = {}
+_NEVER_RAN = ("StartError", "ContainerCannotRun")
 
 
 def of_node(scene: Scene) -> Iterator[str]:
@@ -66,7 +50,7 @@ def of_start(scene: Scene, gen: Generation, names: list[str]) -> Iterator[str]:
         return
     older = waits_for(scene.slot, gen, scene.node)
     if older is not None:
-        yield f"waiting for old pod uid {short(older.uid)} to terminate{_what_is_left(older, scene)}"
+        yield f"waiting for old pod uid {short(older.uid)} to terminate{what_is_left(older, scene)}"
         return
     yield from _of_sandbox(scene, gen)
     if gen.sandbox is None or not gen.sandbox.ready:
@@ -83,22 +67,28 @@ def _of_stage(scene: Scene, gen: Generation) -> Iterator[str]:
         yield f"the pod is ending since {clock(gen.ending.at)}: {of_reason(gen.ending.reason)}"
         if gen.reborn is not None:
             yield "the same pod is wanted again and starts anew once nothing of it is left"
-    elif gen.stage is Stage.FINISHED and gen.refused is not None:
-        yield f"the node has refused the pod: {gen.refused.reason}: {gen.refused.message}"
     elif gen.stage is Stage.FINISHED:
-        every = (*init_containers(gen), *main_containers(gen))
-        policies = dict.fromkeys(policy_of(gen, c.name, scene.node.behaviours) for c in every)
-        policy = " and ".join(policies) or restart_policy(gen)
-        yield f"the pod has finished: restartPolicy {policy} starts nothing of it again"
+        yield _finished(scene, gen)
     elif gen.stage is Stage.CLEANED:
         yield "nothing is left of the pod on the node; it waits for its API object to go"
     elif not gen.offered and gen.source not in scene.node.synced and gen.source in scene.node.sources:
-        yield f"{_FROM[gen.source]} has not been listed yet: whether it still holds the pod is not known"
+        yield f"{FROM[gen.source]} has not been listed yet: whether it still holds the pod is not known"
     elif scene.node.max_pods and gen.admitted is None and awaits_labels(gen, scene.node, scene.now):
         yield "the node does not have the labels that the pod asks for; they may be on their way"
     elif gen.lacking:
         lacking = ", ".join(f"{name} {amount}" for name, amount in gen.lacking)
         yield f"the node has no room for this critical pod ({lacking} lacking): others are ended for it"
+
+
+def _finished(scene: Scene, gen: Generation) -> str:
+    if gen.refused is not None:
+        return f"the node has refused the pod: {gen.refused.reason}: {gen.refused.message}"
+    if gen.over:
+        return "the API server shows it as ended already: nothing of it is started"
+    every = (*init_containers(gen), *main_containers(gen))
+    policies = dict.fromkeys(policy_of(gen, c.name, scene.node.behaviours) for c in every)
+    policy = " and ".join(policies) or restart_policy(gen)
+    return f"the pod has finished: restartPolicy {policy} starts nothing of it again"
 
 
 def _of_sandbox(scene: Scene, gen: Generation) -> Iterator[str]:
@@ -114,9 +104,9 @@ def _of_sandbox(scene: Scene, gen: Generation) -> Iterator[str]:
     if pending is not None:
         yield f"{pending.command} is under way since seq {pending.seq}"
     elif retry is not None:
-        yield f"sandbox failed {_times(retry.tries)}: {retry.message}{_next(retry.until, scene.now)}"
+        yield f"sandbox failed {times(retry.tries)}: {retry.message}{next_try(retry.until, scene.now)}"
     elif wait is not None and scene.now < wait.until:
-        yield f"{wait.message}{_next(wait.until, scene.now)}"
+        yield f"{wait.message}{next_try(wait.until, scene.now)}"
     elif gen.sandbox is None:
         yield "it has no sandbox yet"
 
@@ -137,7 +127,7 @@ def _of_container(scene: Scene, gen: Generation, name: str) -> Iterator[str]:
     if name in gen.pending:
         yield f"{gen.pending[name].command} is under way since seq {gen.pending[name].seq}"
         return
-    yield from _of_order(gen, name)
+    yield from _of_order(scene, gen, name)
     init = container in init_containers(gen)
     if record.life is Life.EXITED and init and not is_sidecar(container) and record.exit_code == 0:
         yield "it is an init container and has completed"
@@ -159,7 +149,7 @@ def _of_stop(scene: Scene, gen: Generation, record: ContainerRecord) -> Iterator
     if pending is not None:
         yield f"{pending.command} is under way since seq {pending.seq}"
     elif retry is not None and scene.now < retry.until:
-        yield f"its stop failed {_times(retry.tries)}: {retry.message}{_next(retry.until, scene.now)}"
+        yield f"its stop failed {times(retry.tries)}: {retry.message}{next_try(retry.until, scene.now)}"
 
 
 def _of_ephemeral(scene: Scene, gen: Generation, record: ContainerRecord) -> Iterator[str]:
@@ -173,7 +163,7 @@ def _of_ephemeral(scene: Scene, gen: Generation, record: ContainerRecord) -> Ite
         yield from _of_back_off(scene, gen, record)
 
 
-def _of_order(gen: Generation, name: str) -> Iterator[str]:
+def _of_order(scene: Scene, gen: Generation, name: str) -> Iterator[str]:
     sandbox = gen.sandbox.id if gen.sandbox else ""
     if any(record_of(gen, c.name).sandbox_id == sandbox != "" for c in main_containers(gen)):
         return
@@ -186,8 +176,9 @@ def _of_order(gen: Generation, name: str) -> Iterator[str]:
         if not come or record.sandbox_id != sandbox:
             kind = "sidecar" if is_sidecar(container) else "init container"
             runs = record.running and is_sidecar(container) and record.sandbox_id == sandbox
-            why = ": it runs, and its startup probe has not passed yet" if runs else ""
-            yield f"{kind} {container.name} has to come first{why}"
+            own = ["it runs, and its startup probe has not passed yet"] if runs else []
+            why = "; ".join(own or _of_container(scene, gen, container.name))
+            yield f"{kind} {container.name} has to come first{f': {why}' if why else ''}"
             return
 
 
@@ -198,7 +189,9 @@ def _of_back_off(scene: Scene, gen: Generation, record: ContainerRecord) -> Iter
     ends = f"back-off ends in {span(due - scene.now)} ({clock(due)})"
     if record.tries:
         said = f"{record.waiting_reason}: {record.waiting_message}"
-        yield f"{ends}: its start failed {_times(record.tries)}, {said}"
+        yield f"{ends}: its start failed {times(record.tries)}, {said}"
+    elif record.reason in _NEVER_RAN:
+        yield f"{ends}: it could not be started at {clock(record.finished_at)}: {record.message}"
     else:
         yield f"{ends}: it exited with {record.exit_code} {record.reason} at {clock(record.finished_at)}"
 
@@ -235,65 +228,3 @@ def _of_probes(scene: Scene, gen: Generation, name: str) -> Iterator[str]:
         said = scene.probed.get((record.id, ProbeKind.READINESS.value), "")
         told = f"failed {said}" if said else "is not passing"
         yield f"container {name}: its readiness probe {told}"
-
-
-def of_deletion(scene: Scene, gen: Generation) -> Iterator[str]:
-    """What keeps a pod on the node."""
-    yield from of_node(scene)
-    if gen.offered and (gen.ending is None or not gen.ending.remove):
-        origin = f" ({of_origin(gen.origin)})" if gen.origin else ""
-        yield f"{_FROM[gen.source]} still holds it{origin}"
-        return
-    if gen.ending is None:
-        yield from _unclaimed(scene, gen)
-        return
-    if gen.stage is Stage.CLEANED:
-        yield "nothing is left on the node; it waits for the API server to let the object go"
-        return
-    if not gen.ending.remove:
-        yield "it has finished, and its dead containers are kept to be looked at"
-    left = _what_is_left(gen, scene)
-    if left:
-        yield f"it is ending{left}"
-    for lane, retry in gen.retries.items():
-        if lane == NEXT_SANDBOX:
-            continue
-        yield f"{lane}: failed {_times(retry.tries)}: {retry.message}{_next(retry.until, scene.now)}"
-
-
-def _unclaimed(scene: Scene, gen: Generation) -> Iterator[str]:
-    node = scene.node
-    waiting = [s for s in node.sources if s not in node.synced and gen.source in (None, s)]
-    for source in waiting:
-        yield f"{_FROM[source]} has not been listed yet: whether it still holds the pod is not known"
-    if node.rejected and gen.source in (None, Source.FILE):
-        names = f" ({', '.join(scene.rejected)})" if scene.rejected else ""
-        yield f"{node.rejected} broken manifest(s){names} hold cleanup back: the pod may stand in one of them"
-
-
-def _what_is_left(gen: Generation, scene: Scene) -> str:
-    """What of an ending pod is still there, as the end of a sentence."""
-    parts = []
-    for record in gen.containers.values():
-        pending = gen.pending.get(record.name)
-        if record.running and pending is not None and pending.until:
-            left = pending.until - scene.now
-            grace = f"its grace period ends in {span(left)}" if left > 0 else "its grace period is over"
-            parts.append(f"container {record.name} is being stopped since seq {pending.seq}, {grace}")
-        elif record.running:
-            parts.append(f"container {record.name} still runs")
-        elif pending is not None:
-            parts.append(f"{pending.command} of {record.name} is under way since seq {pending.seq}")
-    if gen.sandbox is not None or gen.strays:
-        parts.append("its sandbox is not removed yet")
-    if CLEANUP_LANE in gen.pending:
-        parts.append(f"CleanUpPod is under way since seq {gen.pending[CLEANUP_LANE].seq}")
-    return f": {', '.join(parts)}" if parts else ""
-
-
-def _times(tries: int) -> str:
-    return "once" if tries == 1 else f"{tries} times"
-
-
-def _next(until: int, now: int) -> str:
-    return f"; tried again in {span(until - now)}" if until > now else ""

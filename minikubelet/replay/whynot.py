@@ -20,8 +20,10 @@ from minikubelet.replay.replaymoments import clock, parse_moment, span
 from minikubelet.replay.replaypaint import say, say_json
 from minikubelet.replay.replaytale import journal_of, meant_by
 from minikubelet.replay.sentences import in_one_line, short
-from minikubelet.replay.standing import Stand, stand_at
-from minikubelet.replay.whyguards import Scene, of_deletion, of_ready, of_start
+from minikubelet.replay.standing import Stand, stand_at, tell
+from minikubelet.replay.whydeletion import of_deletion
+from minikubelet.replay.whyguards import of_ready, of_start
+from minikubelet.replay.whyscene import Scene, unlisted
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -41,19 +43,23 @@ class Held(msgspec.Struct, frozen=True):
 
 @command
 def run(options: argparse.Namespace) -> int:
-    """Tell the guards; 0 where something holds it back, 1 where nothing does."""
+    """Tell the guards; 0 where something holds it back, 1 where nothing does.
+
+    A pod of which nothing is known is held back from everything but its deletion.
+    """
     reader = journal_of(options)
     stand = stand_at(reader, parse_moment(options.at) if options.at else None)
     last = stand.at
     if not options.at and reader.in_use():
         stand.at = max(last, time.time_ns() // 1000)
     name, container = meant_by(options.pod, stand.seen, reader)
+    tell(reader, stand)
     slot = next((s for key, s in stand.reducer.slots.items() if key == name), None)
     found = list(_held(slot, stand, container, options.action)) if slot is not None else []
     if options.output == "json":
         say_json(found)
     else:
-        _tell(name, _moment(stand, last, asked=bool(options.at)), found)
+        _tell(name, _moment(stand, last, asked=bool(options.at)), found, stand)
     if not found:
         return OK if options.action != "delete" else NEGATIVE
     return OK if any(one.guards for one in found) else NEGATIVE
@@ -82,10 +88,12 @@ def _moment(stand: Stand, last: int, *, asked: bool) -> str:
     return f"at seq {stand.seq}, {clock(stand.at)} UTC{end}"
 
 
-def _tell(name: str, moment: str, found: Iterable[Held]) -> None:
+def _tell(name: str, moment: str, found: Iterable[Held], stand: Stand) -> None:
     say(f"{name} {moment}")
     if not found:
         say("  nothing is known of it at that moment: no source holds it and nothing of it is on the node")
+        for source in unlisted(stand.reducer.node):
+            say(f"    - {source} has not been listed yet: it may hold the pod")
     for one in found:
         say(f"  uid {short(one.uid)} ({one.stage})")
         for text in one.guards:

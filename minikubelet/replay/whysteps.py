@@ -43,7 +43,7 @@ class Step(msgspec.Struct, frozen=True):
 def steps(tale: Tale, chain: Chain, before: PodStatus | None) -> Iterator[Step]:
     """The steps of a chain, oldest first; `before` is the status shown before the decision it leads to."""
     for seq in chain.missing:
-        yield Step(seq, text=told_by_snapshot(tale, seq) or "is older than this journal")
+        yield Step(seq, text=told_by_snapshot(tale, seq) or _missing(tale, seq))
     held_back = set(_back_offs(chain))
     for entry in chain.entries:
         causes = entry.causes or tuple(one.seq for one in chain.causes_of(entry))
@@ -58,6 +58,10 @@ def steps(tale: Tale, chain: Chain, before: PodStatus | None) -> Iterator[Step]:
             causes=causes,
             changed=changed,
         )
+
+
+def _missing(tale: Tale, seq: int) -> str:
+    return "is older than this journal" if seq < tale.first_seq else "is lost from this journal"
 
 
 def _back_offs(chain: Chain) -> Iterator[int]:

@@ -61,6 +61,7 @@ class EventLog:
     def __init__(self) -> None:
         self._phases: dict[str, str] = {}
         self._rejected: dict[str, str] = {}
+        self._foreign: dict[str, str] = {}
 
     def seen(self, seq: int, event: AnyEvent, decisions: list[Decision]) -> None:
         """Take note of an event and of what was decided from it."""
@@ -108,6 +109,9 @@ class EventLog:
                 _log.warning("manifest rejected; its pods go on as they were", seq=seq, file=file, why=why)
         for file in sorted(before.keys() - self._rejected.keys()):
             _log.info("manifest no longer rejected", seq=seq, file=file)
+        known, self._foreign = self._foreign, dict(event.foreign)
+        for file in self._foreign.keys() - known.keys():
+            _log.warning("manifest is no pod's: only pods run", seq=seq, file=file, why=self._foreign[file])
 
     def _command(self, seq: int, command: AnyCommand) -> None:
         if isinstance(command, PublishStatus):

@@ -65,7 +65,8 @@ class Intake:
                 before, self.verdicts = self.verdicts, fact.verdicts
                 judged, self._judged = self._judged, True
                 # How many are sound changes with every new file, and nothing is decided from it.
-                return not judged or _hiding(before) != _hiding(fact.verdicts)
+                old, new = _told(before), _told(fact.verdicts)
+                return not judged or (old.rejected, old.foreign) != (new.rejected, new.foreign)
             case MirrorOffered():
                 slot = slot_key(fact.namespace, fact.name)
                 self._outbox.mirror_seen(slot, fact.uid, fact.hash, deleting=fact.deleting)
@@ -80,9 +81,12 @@ def _is_wanted(fact: PodOffered) -> bool:
     return fact.deletion_at is None
 
 
-def _hiding(verdicts: tuple[FileVerdict, ...]) -> tuple[tuple[str, str], ...]:
-    """The files that may hide pods, and what is wrong with each."""
-    return tuple([(v.file, "; ".join(v.messages)) for v in verdicts if v.hides_pods])
+def _told(verdicts: tuple[FileVerdict, ...]) -> ManifestsJudged:
+    """The files that may hide pods, and those of other kinds, with what is wrong with each."""
+    hidden = tuple([(v.file, "; ".join(v.messages)) for v in verdicts if v.hides_pods])
+    foreign = tuple([(v.file, "; ".join(v.messages)) for v in verdicts if v.foreign and v.messages])
+    accepted = len(verdicts) - len(hidden) - len(foreign)
+    return ManifestsJudged(rejected=hidden, accepted=accepted, foreign=foreign)
 
 
 def to_event(fact: SourceFact) -> AnyEvent:
@@ -101,8 +105,7 @@ def to_event(fact: SourceFact) -> AnyEvent:
         case MirrorRetracted():
             return MirrorGone(slot=slot_key(fact.namespace, fact.name), uid=fact.uid)
         case VerdictsChanged():
-            hidden = _hiding(fact.verdicts)
-            return ManifestsJudged(rejected=hidden, accepted=len(fact.verdicts) - len(hidden))
+            return _told(fact.verdicts)
         case _ as never:
             assert_never(never)
 

@@ -55,6 +55,10 @@ class Coherence:
         running = [each["name"] for each in _all(status) if "running" in each["state"]]
         if phase in OVER and running and self.forgotten_at == NEVER:
             yield f"it is {phase}, and {running} run"
+        ends = [each["state"].get("terminated") for each in status.get("containerStatuses", ())]
+        well = bool(ends) and all(end is not None and not end["exitCode"] for end in ends)
+        if phase == "Failed" and well and not status.get("reason") and self.forgotten_at == NEVER:
+            yield "it has Failed, and all of its containers succeeded"
         wanted = self._book.pods.get(uid)
         # What was told last of its former life may have been on its way for a while.
         since = max(wanted.unwanted_at, wanted.cleaned_at, self.forgotten_at) if wanted is not None else now
@@ -81,7 +85,7 @@ def contradictions(spec: JsonObject, status: JsonObject) -> Iterator[str]:
         return  # refused: nothing of it is told but that
     if sorted(each["name"] for each in mains) != sorted(each["name"] for each in spec["containers"]):
         yield f"it tells of containers {[each['name'] for each in mains]}"
-    yield from _phase(phase, mains, inits, by_verdict=bool(status.get("reason")))
+    yield from _phase(phase, mains, inits)
     yield from _readiness(phase, conditions, mains, inits, spec)
     yield from _initialized(phase, conditions, mains, inits, spec)
     if conditions.get("PodScheduled") != "True":
@@ -90,15 +94,11 @@ def contradictions(spec: JsonObject, status: JsonObject) -> Iterator[str]:
         yield from _states(each)
 
 
-def _phase(
-    phase: Any, mains: list[JsonObject], inits: list[JsonObject], *, by_verdict: bool
-) -> Iterator[str]:
+def _phase(phase: Any, mains: list[JsonObject], inits: list[JsonObject]) -> Iterator[str]:
     ends = [each["state"].get("terminated") for each in mains]
     fresh = [each["name"] for each in mains if "waiting" in each["state"] and not _ended_before(each)]
     if phase == "Succeeded" and any(end is None or end["exitCode"] for end in ends):
         yield f"it has Succeeded, and its containers have not: {ends}"
-    if phase == "Failed" and not by_verdict and all(end is not None and not end["exitCode"] for end in ends):
-        yield "it has Failed, and all of its containers succeeded"
     if phase == "Running" and fresh:
         yield f"it is Running, and {fresh} have not begun"
     if phase == "Pending" and not fresh and not inits:

@@ -116,7 +116,9 @@ class Restarts:
             moved = before.sandbox_id != after.sandbox_id
             restarts = restarts + 1 if counts and not moved else 0
             lost = before.gone and not before.ended_at  # nobody saw whether it ended by itself
-            most = most + 1 if counts or moved or lost else 0
+            # One that was told to end may have been so for its probes, whatever else was wrong then.
+            ended = stopped and before.hash == after.hash
+            most = most + 1 if counts or moved or lost or ended else 0
         last = history[-1]
         if last.ended_at - last.started_at >= FORGOTTEN or last.sandbox_id != instance.sandbox_id:
             return

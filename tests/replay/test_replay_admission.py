@@ -4,7 +4,8 @@ from minikubelet.core.events import NodeSeen
 from minikubelet.core.nodefacts import Taint
 from minikubelet.model.ids import Source
 from minikubelet.replay.sentences import of_event
-from minikubelet.replay.whyguards import Scene, of_start
+from minikubelet.replay.whyguards import of_start
+from minikubelet.replay.whyscene import Scene
 from tests.core.core_world import SLOT, World, static_pod
 
 

@@ -1,6 +1,7 @@
 """The state at a moment is what the agent knew then, and differences name fields."""
 
 import json
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from minikubelet.core.commands import PublishStatus
+from minikubelet.journal.journalreader import JournalReader
 from minikubelet.ports.journalport import RecordKind
 from minikubelet.wire.pod_codec import to_json
 from minikubelet.wire.records import decode_command
@@ -59,7 +61,53 @@ def test_a_time_finds_the_same_state_as_the_seq_before_it(journal: Path, capsys:
 
 def test_before_the_first_record_there_is_no_state(journal: Path, capsys: Capture) -> None:
     ran = ask(capsys, journal, "state", "--at", "2020-01-01T00:00:00Z")
-    assert (ran.code, "does not reach back" in ran.err) == (2, True)
+    assert (ran.code, "the journal begins with seq 1, 2026-" in ran.err) == (2, True), ran.err
+
+
+@pytest.mark.parametrize(
+    ("command", "at", "said"),
+    [
+        ("state", "9999", "the journal ends with record 121: this is how things stood at seq 119"),
+        ("state", "2027-01-01T00:00:00Z", "what came after it is not known"),
+        ("why-not web start", "9999", "the journal ends with record 121"),
+        ("diff", "9999 50", "the journal ends with record 121"),
+    ],
+)
+def test_a_moment_behind_the_end_is_told(
+    journal: Path, capsys: Capture, command: str, at: str, said: str
+) -> None:
+    ran = ask(capsys, journal, *command.split(), "--at", *at.split())
+    assert said in ran.err, ran
+
+
+def test_what_is_lost_is_told_with_the_moment_before(journal: Path, capsys: Capture) -> None:
+    parts = sorted(path for path in journal.iterdir() if path.suffix == ".mkj")
+    lost, behind = (JournalReader(part).headers()[0].first for part in parts[1:3])
+    parts[1].unlink()
+    for command in ("state", "why-not web start"):
+        ran = ask(capsys, journal, *command.split(), "--at", str(lost + 3))
+        assert f"records {lost} to {behind - 1} are lost: this is how things stood at seq" in ran.err
+        assert "damage: " in ran.err
+    assert "are lost:" not in ask(capsys, journal, "state", "--at", str(lost - 1)).err
+
+
+def test_a_container_is_no_pod(journal: Path, capsys: Capture) -> None:
+    ran = ask(capsys, journal, "state", "--pod", "web/app")
+    assert (ran.code, "leave /app out" in ran.err) == (2, True)
+
+
+def test_two_journals_are_compared_as_a_whole(journal: Path, capsys: Capture) -> None:
+    ran = ask(capsys, journal, "diff", str(journal), str(journal), "--pod", "web")
+    assert (ran.code, "--pod goes with --at" in ran.err) == (2, True)
+
+
+def test_causes_that_one_journal_has_lost_are_no_difference(journal: Path, capsys: Capture) -> None:
+    cut = journal.parent / "cut"
+    shutil.copytree(journal, cut)
+    sorted(path for path in cut.iterdir() if path.suffix == ".mkj")[1].unlink()
+    ran = ask(capsys, journal, "diff", str(journal), str(cut))
+    assert (ran.code, " 0 of them with other decisions" in ran.out) == (0, True), ran
+    assert "damage: " in ran.err
 
 
 def test_two_moments_differ_in_fields_and_pods(journal: Path, capsys: Capture) -> None:

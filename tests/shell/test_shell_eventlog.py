@@ -48,3 +48,13 @@ def test_a_file_is_said_when_it_is_broken_otherwise_and_when_it_is_mended() -> N
         ("info", "a", ""),
         ("info", "b", ""),
     ]
+
+
+def test_a_file_of_another_kind_is_said_once() -> None:
+    log = EventLog()
+    with capture_logs() as said:
+        for _ in range(2):
+            log.seen(1, ManifestsJudged(foreign=(("job.yaml", "no Pod"),)), [])
+    assert [(line["log_level"], line["file"], line["why"]) for line in said] == [
+        ("warning", "job.yaml", "no Pod")
+    ]

@@ -70,7 +70,6 @@ def test_what_kubernetes_shows_is_no_contradiction(spec: Any, told: Any) -> None
         (A, status("Running", READY_A, box("b", RUNS), ready=True), "tells of containers ['a', 'b']"),
         (A, status("Succeeded", READY_A), "its containers have not"),
         (A, status("Succeeded", box("a", ended(1))), "its containers have not"),
-        (A, status("Failed", box("a", ended(0))), "all of its containers succeeded"),
         (A, status("Running", NEW_A), "['a'] have not begun"),
         (A, status("Pending", READY_A, ready=True), "each of its containers has begun"),
         (A, status("Unknown", READY_A, ready=True), "no phase Unknown"),

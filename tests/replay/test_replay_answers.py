@@ -1,0 +1,131 @@
+"""Answers name what is at the root, what they leave out, and what would otherwise go by without a word."""
+
+from pathlib import Path
+
+import pytest
+
+from minikubelet.core import events as e
+from minikubelet.model.pod import ProbeKind
+from tests.replay.replay_world import Ran, run_command, shop
+from tests.replay.scripted_world import World
+
+Capture = pytest.CaptureFixture[str]
+SETUP = (
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n"
+    "  initContainers: [{name: setup, image: i}]\n  containers: [{name: app, image: i}]\n"
+)
+PROBED = (
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n"
+    "  containers: [{name: app, image: i, readinessProbe: {exec: {command: [ok]}}}]\n"
+)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    shop().write_segments(tmp_path / "journal")
+    return tmp_path / "journal"
+
+
+def ask(capsys: Capture, path: Path, world: World, *words: str) -> Ran:
+    world.write_segments(path / "journal")
+    return run_command(capsys, *words, default=path / "journal")
+
+
+def failing_setup() -> World:
+    world = World()
+    world.start()
+    pod = world.manifest(SETUP)
+    for _ in range(2):
+        world.exit(pod, "setup", 7, "Error")
+    return world
+
+
+def test_what_waits_for_an_init_container_is_told_why_that_does_not_end(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    world = failing_setup()
+    for words in (("why-not", "a", "ready"), ("why-not", "a/app", "start")):
+        ran = ask(capsys, tmp_path, world, *words)
+        assert "init container setup has to come first: back-off ends in " in ran.out
+        assert "it exited with 7 Error" in ran.out
+
+
+def test_files_of_other_kinds_are_named(tmp_path: Path, capsys: Capture) -> None:
+    world = World()
+    world.start()
+    world.tell(e.ManifestsJudged(accepted=2, foreign=(("job.yaml", "kind Job is not run"),)))
+    world.tell(e.ManifestsJudged(rejected=(("/etc/manifests", "there is no such folder"),)))
+    told = ask(capsys, tmp_path, world, "timeline").out
+    assert "all 2 manifests are sound; no pods, and not run: job.yaml" in told
+    assert "the manifest folder cannot be used: /etc/manifests: there is no such folder" in told
+
+
+def test_a_pod_that_a_file_of_another_kind_was_to_make_is_told_so(tmp_path: Path, capsys: Capture) -> None:
+    world = World()
+    world.start()
+    world.tell(e.ManifestsJudged(foreign=(("job.yaml", "kind Job is not run"),)))
+    ran = ask(capsys, tmp_path, world, "why", "job")
+    assert (ran.code, "job.yaml makes no pod: kind Job is not run" in ran.err) == (2, True)
+
+
+def test_a_folder_that_is_missing_holds_cleanup_back(tmp_path: Path, capsys: Capture) -> None:
+    world = World()
+    world.start()
+    pod = world.manifest(SETUP)
+    world.start(gone=pod.metadata.uid, rejected=(("/etc/manifests", "there is no such folder"),))
+    ran = ask(capsys, tmp_path, world, "why-not", "a", "delete")
+    assert "the folder /etc/manifests cannot be used, and the pod may stand in it" in ran.out
+
+
+def test_before_a_source_is_listed_it_may_hold_the_pod(tmp_path: Path, capsys: Capture) -> None:
+    world = failing_setup()
+    ran = ask(capsys, tmp_path, world, "why-not", "a", "start", "--at", "1")
+    assert "the manifest folder has not been listed yet: it may hold the pod" in ran.out
+
+
+def test_where_only_a_status_was_told_that_is_it(tmp_path: Path, capsys: Capture) -> None:
+    world = World()
+    world.start()
+    pod = world.manifest(PROBED)
+    world.segment()
+    world.probe(pod, "app", ProbeKind.READINESS, passed=True)
+    world.write_segments(tmp_path / "journal")
+    min((tmp_path / "journal").glob("*.mkj")).unlink()
+    ran = run_command(capsys, "why", "a", default=tmp_path / "journal")
+    assert (ran.code, "publish status" in ran.out) == (0, True), ran
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("timeline", "--html", ""), "--html is empty"),
+        (("timeline", "--html", "-"), "needs a file's name"),
+        (("timeline", "--html", "x.html", "-o", "json"), "ask for one at a time"),
+        (("timeline", "--pod", ""), "--pod is empty"),
+        (("timeline", "--since", "10x"), "or how long before the end (10m)"),
+        (("tail", "--from", "3", "-n", "4"), "leave one of them out"),
+        (("shrink", "--decision", "9", "-o", "x.mkx", "--pytest", "/none/t.py"), "no directory /none"),
+        (("shrink", "--decision", "9", "-o", "/none/x.mkx"), "no directory /none"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(
+    journal: Path, capsys: Capture, words: tuple[str, ...], hint: str
+) -> None:
+    ran = run_command(capsys, *words, default=journal)
+    assert (ran.code, hint in ran.err) == (2, True), ran
+
+
+def test_a_number_is_a_seq(journal: Path, capsys: Capture) -> None:
+    told = run_command(capsys, "timeline", "--since", "100", "--until", "101", default=journal).out
+    assert len(told.splitlines()) == 3
+
+
+def test_nothing_after_a_seq_is_said(journal: Path, capsys: Capture) -> None:
+    ran = run_command(capsys, "tail", "--from", "9999", default=journal)
+    assert (ran.out, "no record from 9999 on" in ran.err) == ("", True)
+    assert run_command(capsys, "tail", "--from", "0", default=journal).err == ""
+
+
+def test_a_state_directory_is_no_journal_and_has_one(journal: Path, capsys: Capture) -> None:
+    ran = run_command(capsys, "replay", str(journal.parent))
+    assert (ran.code, f"did you mean {journal}?" in ran.err) == (2, True)
