@@ -76,24 +76,15 @@ def stand_at(reader: JournalReader, moment: Moment | None) -> Stand:
     following = 0
     start = nearest_start(reader, seq=moment.seq if moment else None, at=moment.at if moment else None)
     for item in walk(reader, start):
-        if isinstance(item, Head):
-            first = item.header.first
-            if (
-                stand is not None
-                and stand.seq
-                and moment is not None
-                and moment.behind(first, item.header.created)
-            ):
-                following = first
-                break
-            if starts_anew(stand.reducer if stand else None, item):
-                stand = _begun(item, stand, moment, export=is_export(reader))
-            continue
-        if moment is not None and moment.behind(item.event.seq, item.event.at):
-            following = item.event.seq
+        seq, at = _place(item)
+        known = stand is not None and stand.seq
+        if moment is not None and moment.behind(seq, at) and (known or isinstance(item, Step)):
+            following = seq
             break
-        if stand is not None:
+        if isinstance(item, Step) and stand is not None:
             stand.take(item)
+        elif isinstance(item, Head) and starts_anew(stand.reducer if stand else None, item):
+            stand = _begun(item, stand, moment, export=is_export(reader))
     if stand is None or not stand.seq:
         first = reader.headers()[0]
         raise ReplayError(
@@ -105,6 +96,13 @@ def stand_at(reader: JournalReader, moment: Moment | None) -> Stand:
         if moment.at is not None:
             stand.at = max(stand.at, moment.at)
     return stand
+
+
+def _place(item: Head | Step) -> tuple[int, int]:
+    """The seq and the time with which it begins."""
+    if isinstance(item, Head):
+        return item.header.first, item.header.created
+    return item.event.seq, item.event.at
 
 
 def tell(reader: JournalReader, *stands: Stand) -> None:
