@@ -176,13 +176,14 @@ class SimDisk:
 class LifeDisk:
     """The disk as one life of the agent sees it: once that is over, no call of it has any effect.
 
-    `bytes_left` lets the life end in the middle of a write.
+    `bytes_left` lets the life end in the middle of a write, of which `died` is told.
     """
 
     def __init__(self, disk: SimDisk) -> None:
         self._disk = disk
         self.over = False
         self.bytes_left: int | None = None
+        self.died: Callable[[], None] = lambda: None
 
     def _check(self) -> SimDisk:
         if self.over:
@@ -211,6 +212,7 @@ class LifeDisk:
         if self.bytes_left is not None and self.bytes_left <= len(data):
             disk.write(fd, data[: self.bytes_left])
             self.over = True
+            self.died()
             raise LifeEnded("the agent died while it wrote")
         return disk.write(fd, data)
 

@@ -139,6 +139,7 @@ class World:
         self.safety.begun(agent)
         self.probe_judge.begun(number, self.safety.durable)
         self.agent = agent
+        agent.disk.died = lambda: self._later(self._bury(agent))
         agent.task = inside(agent.life, agent.run())
         agent.task.add_done_callback(lambda task: self._ended(agent, task))
 
@@ -146,10 +147,13 @@ class World:
         if agent.life.over or task.cancelled():
             return
         failure = task.exception()
-        if agent.disk.over:
-            self._later(self.kill(down=0.01))
-        elif failure is not None:
+        if failure is not None and not agent.disk.over:
             self.fail("no-crash", f"the agent ended by itself: {_words(failure)}")
+
+    async def _bury(self, agent: AgentLife) -> None:
+        """End a life that is over already, in all of its parts."""
+        if self.agent is agent:
+            await self.kill(down=0.01)
 
     async def kill(self, *, down: float, power: bool = False) -> None:
         """End the life at once, as SIGKILL or a loss of power does; the agent is started again later."""
