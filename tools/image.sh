@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the agent's image.
 #
-# usage: tools/image.sh [IMAGE]            default minikubelet:local; BASE=NAME takes that base and makes none
+# usage: tools/image.sh [IMAGE]            default MINIKUBELET_IMAGE or minikubelet:local; BASE=NAME takes that
+#                                          base and makes none
 #        tools/image.sh --remove [IMAGE]   takes away image, base, stages of builds and build/, but what is in use
 #
 # Wheels come by pip as it is configured on this machine, for the Python that the base has; the build itself
@@ -11,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 remove=
 [ "${1:-}" != --remove ] || { remove=yes; shift; }
-image=${1:-minikubelet:local}
+image=${1:-${MINIKUBELET_IMAGE:-minikubelet:local}}
 base=${BASE:-minikubelet-base:local}
 context=build/image
 pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check "$@"; }

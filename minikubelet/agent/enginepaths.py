@@ -10,23 +10,24 @@ import os
 from pathlib import Path
 from typing import Final
 
-from minikubelet.agent.agentplan import StartFault
+from minikubelet.ports.runtimeport import RuntimeFault
 
 _CAP_SYS_ADMIN: Final = 21
 _MARKS: Final = (Path("/.dockerenv"), Path("/run/.containerenv"))
 
 
 def check_mounts(directory: Path) -> None:
-    """Raise StartFault where mounts of the agent would stay in its own container."""
+    """Raise RuntimeFault where mounts of the agent would stay in its own container."""
     if not any(mark.exists() for mark in _MARKS):
         return
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     table = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
     if may_mount(status) and not shares_mounts(table, directory):
-        raise StartFault(
+        raise RuntimeFault(
+            "NotShared",
             f"{directory} is mounted into this container without sharing mounts with the host, so that "
             "volumes in memory would be empty for the pods; mount it with :rshared, or leave out "
-            "--cap-add SYS_ADMIN: secrets then lie on the host's disk, readable by root alone"
+            "--cap-add SYS_ADMIN: secrets then lie on the host's disk, readable by root alone",
         )
 
 

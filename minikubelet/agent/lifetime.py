@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from importlib import import_module
 
 import structlog
@@ -27,7 +28,7 @@ from minikubelet.agent.reports import Reports
 from minikubelet.agent.runtimechoice import Choice, choose_runtime
 from minikubelet.agent.startchecks import check_host_root, check_start
 from minikubelet.model.settings import LogFormat, LoggingSettings
-from minikubelet.ports.runtimeport import RuntimeFault
+from minikubelet.ports.runtimeport import Runtime, RuntimeFault
 from minikubelet.shell.podpaths import PodPaths
 from minikubelet.shell.systemclock import SystemClock
 from minikubelet.shell.vault import Vault
@@ -84,11 +85,10 @@ async def _live(plan: AgentPlan, *, json_lines: bool) -> int:
         choice = choose_runtime(plan, clock, before=history.runtime)
         runtime = choice.runtime
         stack.push_async_callback(runtime.aclose)
-        await _connect(choice)
+        usable = partial(_usable, plan, choice)
+        answers = await _connect(runtime, usable)
         check_host_root(plan)
         if runtime.info.name == "docker":
-            if runtime.info.version and not runtime.info.same_mounts:
-                check_mounts(plan.places.root)
             stack.enter_context(claim_node(plan.node_name, runtime.info.name))
         _log.info("runtime chosen", runtime=runtime.info.name, version=runtime.info.version, why=choice.why)
         if sentence := left_behind(plan, history, runtime.info.name):
@@ -100,6 +100,8 @@ async def _live(plan: AgentPlan, *, json_lines: bool) -> int:
         parts = assemble(plan, history, runtime, reports, vault, clock=clock)
         stack.callback(parts.wired.timers.cancel_all)
         stack.push_async_callback(parts.wired.handlers.aclose)
+        if not answers:
+            parts.wired.observer.hold_until(usable)
         _announce(plan, history)
         tasks = _tasks(plan, parts, reports, vault, json_lines=json_lines)
         tasks.append(_outward(plan, (parts, choice, reports, api), stack))
@@ -124,19 +126,29 @@ def _make_places(plan: AgentPlan) -> None:
         raise StartFault(f"{error.filename} cannot be used: {error.strerror}") from error
 
 
-async def _connect(choice: Choice) -> None:
-    """Reach the engine once; one that does not answer yet is tried again by the observer."""
+async def _connect(runtime: Runtime, usable: Callable[[], Awaitable[None]]) -> bool:
+    """Reach the engine once and check it; one that does not answer yet is tried again by the observer."""
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            await choice.runtime.connect()
-            if choice.check is not None:
-                await choice.check()
+            await runtime.connect()
+            await usable()
     except TimeoutError:
         _log.warning("the container runtime does not answer yet", waited=f"{CONNECT_SECONDS:g} s")
+        return False
     except RuntimeFault as fault:
         if not fault.unreachable:
             raise StartFault(f"the container runtime cannot be used: {fault.message}") from fault
         _log.warning("the container runtime does not answer yet", error=fault.message)
+        return False
+    return True
+
+
+async def _usable(plan: AgentPlan, choice: Choice) -> None:
+    """Whether paths and mounts mean the same to an engine that answers; raises RuntimeFault."""
+    if choice.check is not None:
+        await choice.check()
+    if choice.runtime.info.name == "docker" and not choice.runtime.info.same_mounts:
+        check_mounts(plan.places.root)
 
 
 async def _outward(

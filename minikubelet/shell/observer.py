@@ -7,7 +7,7 @@ follows. Events are hints to look; a list heals what hints missed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -71,6 +71,7 @@ class Observer:
         self._forced: dict[PodUid, SlotKey] = {}
         self._listed = False
         self._wait = RETRY_FIRST
+        self._usable: Callable[[], Awaitable[None]] | None = None
         self.fault = ""
 
     def look(self, slot: SlotKey, uid: PodUid) -> None:
@@ -78,23 +79,30 @@ class Observer:
         self._forced[uid] = slot
         self._hint(uid)
 
+    def hold_until(self, usable: Callable[[], Awaitable[None]]) -> None:
+        """Look at nothing before this check of a runtime that answers has passed; it raises RuntimeFault."""
+        self._usable = usable
+
     async def run(self) -> None:
         """Observe until cancelled; an engine that does not answer is tried again for as long as it takes."""
         while True:
             try:
                 # Connecting twice is connecting once: the start may have given up on a slow engine.
                 await self._runtime.connect()
+                if self._usable is not None:
+                    await self._usable()
+                    self._usable = None
                 await self._follow()
             except RuntimeFault as fault:
-                self._say(fault.message)
+                self._say(fault.message, "does not answer" if fault.unreachable else "cannot be used")
             except OSError as error:
-                self._say(str(error))
+                self._say(str(error), "does not answer")
             await self._clock.sleep(self._wait)
             self._wait = min(RETRY_MOST, self._wait * 2)
 
-    def _say(self, problem: str) -> None:
+    def _say(self, problem: str, what: str) -> None:
         if problem != self.fault:
-            _log.warning("the container runtime does not answer", error=problem)
+            _log.warning(f"the container runtime {what}", error=problem)
         self.fault = problem
 
     async def _follow(self) -> None:

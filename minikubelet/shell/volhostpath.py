@@ -6,10 +6,11 @@ here: volumes that belong to a pod.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from minikubelet.model.pod import HostPathVolumeSource
@@ -25,6 +26,10 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[int], bool]]]] = {
 }
 
 
+_MOST_LINKS: Final = 40
+"""symlinks on the way of one path, as for the kernel"""
+
+
 class HostPathFault(Exception):
     """What is at the path is not what its type asks for."""
 
@@ -34,7 +39,9 @@ def host_path(source: HostPathVolumeSource, host_root: Path = Path("/")) -> Path
 
     Raises HostPathFault and OSError.
     """
-    path = host_root / source.path.lstrip("/")
+    path = Path("/", source.path)
+    if host_root != Path("/"):
+        path = seen_from(host_root, PurePosixPath(source.path))
     if source.type == "DirectoryOrCreate" or (not source.type and not path.exists()):
         if not path.exists():
             path.mkdir(parents=True, exist_ok=True)
@@ -50,3 +57,25 @@ def host_path(source: HostPathVolumeSource, host_root: Path = Path("/")) -> Path
     if not holds(path.stat().st_mode):
         raise HostPathFault(f"hostPath type check failed: {source.path} is not {wanted}")
     return path
+
+
+def seen_from(root: Path, path: PurePosixPath) -> Path:
+    """Where a path of the host is for whom its root is mounted elsewhere: symlinks lead to the host's places.
+
+    Raises OSError where they go round in circles.
+    """
+    left, place, links = list(reversed(path.parts)), list[str](), 0
+    while left:
+        part = left.pop()
+        if part == "/":
+            place = []
+        elif part == "..":
+            del place[-1:]
+        elif (here := root.joinpath(*place, part)).is_symlink():
+            links += 1
+            if links > _MOST_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+            left += reversed(PurePosixPath(here.readlink()).parts)
+        else:
+            place.append(part)
+    return root.joinpath(*place)

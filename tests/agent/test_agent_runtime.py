@@ -10,7 +10,7 @@ import pytest
 from minikubelet.agent import lifetime, runtimechoice
 from minikubelet.agent.agentplan import AgentPlan, Places, StartFault, Upstream
 from minikubelet.agent.assembly import History, left_behind
-from minikubelet.agent.runtimechoice import Choice, choose_runtime
+from minikubelet.agent.runtimechoice import choose_runtime
 from minikubelet.core.nodefacts import NodeFacts
 from minikubelet.core.reducer import Reducer, Snapshot
 from minikubelet.core.state import Generation, Sandbox, Slot
@@ -84,7 +84,7 @@ def test_a_start_does_not_wait_for_ever_for_an_engine_that_hangs(
             engine.bind(str(state_dir / "d.sock"))
             engine.listen()
             runtime = DockerRuntime(f"unix://{state_dir}/d.sock", node="n", state_dir=state_dir)
-            await lifetime._connect(Choice(runtime, "a test says so"))
+            assert not await lifetime._connect(runtime, runtime.check_paths)
             await runtime.aclose()
 
     run(main())

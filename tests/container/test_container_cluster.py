@@ -25,6 +25,7 @@ class Cluster:
         self.base = base / "clusters"
         self.base.mkdir()
         self.nodes = [f"{self.name}-{letter}" for letter in "abc"]
+        self.newer = f"minikubelet:{self.name}"
         self.env = {
             "MINIKUBELET_CLUSTER": self.name,
             "MINIKUBELET_CLUSTER_DIR": str(self.base),
@@ -32,8 +33,8 @@ class Cluster:
             "MINIKUBELET_CLUSTER_NET": f"10.{secrets.randbelow(56) + 200}.{secrets.randbelow(256)}",
         }
 
-    def do(self, word: str) -> str:
-        return command("tools/cluster.sh", word, env=self.env)
+    def do(self, word: str, **env: str) -> str:
+        return command("tools/cluster.sh", word, env=self.env | env)
 
     def get(self, kind: str) -> dict[str, dict[str, Any]]:
         """Objects by name, as a stock kubectl gets them."""
@@ -81,9 +82,10 @@ def cluster(image: str, state_dir: Path) -> Iterator[Cluster]:
     made = Cluster(state_dir)
     yield made
     made.do("down")
+    docker("image", "rm", made.newer, code=None)
 
 
-def test_three_nodes_with_pods_of_their_own_and_agents_that_come_and_go(cluster: Cluster) -> None:
+def test_three_nodes_with_pods_of_their_own_and_agents_that_come_and_go(image: str, cluster: Cluster) -> None:
     """Static pods bear their node's name; the node of a killed agent is NotReady, and its pods go on.
 
     Agents that come back, newer ones too, restart nothing; what was made is gone in the end.
@@ -106,8 +108,10 @@ def test_three_nodes_with_pods_of_their_own_and_agents_that_come_and_go(cluster:
     until(lambda: cluster.silent() == {cluster.nodes[1]}, lambda: f"nodes {cluster.get('nodes')}")
     assert running(cluster.nodes[1]) == ids[cluster.nodes[1]]
     before = _agents(cluster)
-    cluster.do("up")
+    cluster.do("up", MINIKUBELET_IMAGE=_newer(image, cluster))
     assert not before & _agents(cluster)
+    of_image = {docker("inspect", "--format", "{{.Config.Image}}", node) for node in cluster.nodes}
+    assert of_image == {cluster.newer}
     until(lambda: cluster.ready("nodes") == set(cluster.nodes), lambda: f"nodes {cluster.get('nodes')}")
     until(lambda: cluster.ready("pods") == static | daemons, lambda: f"pods {cluster.get('pods')}")
     assert {node: running(node) for node in cluster.nodes} == ids
@@ -128,6 +132,15 @@ def test_three_nodes_with_pods_of_their_own_and_agents_that_come_and_go(cluster:
     assert [node for node in cluster.nodes if docker_probe.containers(f"minikubelet.dev/node={node}")] == []
     assert not cluster.base.exists()
     assert not (ROOT / "build" / cluster.name).exists()
+
+
+def _newer(image: str, cluster: Cluster) -> str:
+    """An image of the same agent that is another for the engine."""
+    context = cluster.home / "newer"
+    context.mkdir()
+    (context / "Dockerfile").write_text(f"FROM {image}\nLABEL newer=yes\n", encoding="utf-8")
+    docker("build", "--tag", cluster.newer, context)
+    return cluster.newer
 
 
 def _agents(cluster: Cluster) -> set[str]:

@@ -19,6 +19,28 @@ def test_a_path_is_looked_at_and_made_below_the_hosts_root(tmp_path: Path) -> No
     assert made == tmp_path / "data/x"
 
 
+def test_symlinks_lead_to_places_of_the_host(tmp_path: Path) -> None:
+    """The agent's own /srv is none of its business."""
+    for name in ("srv/data", "var"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "data").symlink_to("/srv/data")
+    (tmp_path / "var/data").symlink_to("../../../../data")
+    (tmp_path / "var/none").symlink_to("/srv/new")
+    for path in ("/data", "/var/data", "/var/../data"):
+        found = host_path(HostPathVolumeSource(path=path, type="Directory"), tmp_path)
+        assert found == tmp_path / "srv/data", path
+    made = host_path(HostPathVolumeSource(path="/var/none/x", type="DirectoryOrCreate"), tmp_path)
+    assert made == tmp_path / "srv/new/x"
+    assert made.is_dir()
+
+
+def test_symlinks_that_go_round_in_circles_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("/two")
+    (tmp_path / "two").symlink_to("/one")
+    with pytest.raises(OSError, match="Too many levels of symbolic links: '/one'"):
+        host_path(HostPathVolumeSource(path="/one", type="Directory"), tmp_path)
+
+
 def test_what_is_missing_is_named_as_the_pod_names_it(tmp_path: Path) -> None:
     with pytest.raises(HostPathFault, match=r"failed: /only/here is not a file: it does not exist"):
         host_path(HostPathVolumeSource(path="/only/here", type="File"), tmp_path)

@@ -228,6 +228,27 @@ def test_an_engine_that_goes_away_is_waited_for_and_listed_again() -> None:
     assert sum(isinstance(event, RuntimeListed) for event in world.told) == 1
 
 
+def test_an_engine_that_comes_late_is_checked_before_it_is_looked_at() -> None:
+    """What was not found at the start, since nobody answered, would have pods start on empty directories."""
+
+    async def scenario(world: World) -> None:
+        found = [RuntimeFault("NotShared", "the engine has another /var/lib"), None]
+
+        async def usable() -> None:
+            if (fault := found[0]) is not None:
+                raise fault
+
+        world.observer.hold_until(usable)
+        await eventually(lambda: world.runtime.connects > 2, "some tries")
+        assert world.observer.fault == "the engine has another /var/lib"
+        assert world.looks("list_pods") == 0
+        found.pop(0)
+        await first_look(world)
+        assert world.observer.fault == ""
+
+    observing(scenario)
+
+
 def test_an_engine_that_cannot_be_reached_again_is_tried_again() -> None:
     async def scenario(world: World) -> None:
         gone = RuntimeFault("Unavailable", "no socket", unreachable=True)
