@@ -125,8 +125,6 @@ class JournalReader:
                         self._tell(f"{paths[index].name}: its head is damaged ({scan.problem})")
                         continue
                     linked = index == start or self._goes_on(paths[index].name, header, tail)
-                    if not linked and scan.snapshot is None:
-                        continue
                     groups = scan.groups()
                     yield SegmentView(paths[index].name, header, scan.snapshot, linked, groups)
                     for _ in groups:

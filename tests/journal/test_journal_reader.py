@@ -69,6 +69,21 @@ def test_reading_changes_nothing_and_tells_damage(tmp_path: Path) -> None:
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
+def test_what_comes_behind_a_lost_part_is_read(tmp_path: Path) -> None:
+    """Though no state is known there before the next snapshot."""
+    tail = Tail()
+    for begin in (1, 11, 21, 31):
+        snapshot = Snapshot(begin - 1, b"{}") if begin == 31 else None
+        part = build_segment(numbered(begin, begin + 9), [4, 6], tail, snapshot)
+        (tmp_path / part.name).write_bytes(part.data)
+        tail = part.tail
+    (tmp_path / segment_name(11)).unlink()
+    reader = JournalReader(tmp_path)
+    assert list(reader.records()) == [*numbered(1, 10), *numbered(21, 40)]
+    assert reader.damage == [f"{segment_name(21)}: records before 21 are missing"]
+    assert [view.linked for view in reader.segments()] == [True, False, True]
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [("absent", "no such journal"), ("a.txt", "is no journal"), ("empty", "holds no journal")],
