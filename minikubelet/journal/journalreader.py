@@ -129,6 +129,8 @@ class JournalReader:
                     yield SegmentView(paths[index].name, header, scan.snapshot, linked, groups)
                     for _ in groups:
                         pass
+                    if scan.ending is Ending.COMPLETE and not _ends_here(file):
+                        self._tell(f"{paths[index].name}: what stands behind its last record was changed")
                 tail = scan.tail
                 self._judge(paths[index], scan)
             except FileNotFoundError:  # retention was faster
@@ -195,6 +197,14 @@ def _unpacked(file: gzip.GzipFile) -> Iterator[bytes]:
         yield from file
     except (EOFError, gzip.BadGzipFile, zlib.error):
         return
+
+
+def _ends_here(file: "BinaryIO | gzip.GzipFile") -> bool:
+    """Whether nothing but the packing's own checksum, which matches, is left of a file."""
+    try:
+        return not file.read(1)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        return False
 
 
 def _scan_head(path: Path) -> tuple[SegmentHeader | None, Snapshot | None]:

@@ -54,8 +54,10 @@ def open_journal(path: Path | str) -> JournalReader:
     try:
         reader = JournalReader(Path(path))
         readable = reader.headers()
-    except (JournalError, OSError) as error:
+    except JournalError as error:
         raise ReplayError(str(error)) from None
+    except OSError as error:
+        raise ReplayError(f"{path} cannot be read: {error.strerror}") from None
     if not readable:
         if reader.path.is_file():
             try:

@@ -12,8 +12,11 @@ from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
 
+from minikubelet.core.events import AnyEvent, PodSet
 from minikubelet.replay.podnaming import suggestions
 from minikubelet.replay.replayerrors import ReplayError
+from minikubelet.wire.check_pod import check_pod
+from minikubelet.wire.fieldpaths import Findings, spell_path
 
 _STEP = re.compile(r"(?P<key>[^.\[\]\"]+)|\[(?P<item>[^\]]+)\]|\"(?P<quoted>[^\"]*)\"")
 _DOT = re.compile(r"\.")
@@ -35,6 +38,23 @@ def assignment(text: str, such: str = "PATH=VALUE, such as exit_code=0") -> tupl
         return steps(path), Given(value, msgspec.json.decode(value))
     except msgspec.DecodeError:
         return steps(path), Given(value, value)
+
+
+def with_assignment(event: AnyEvent, text: str) -> AnyEvent:
+    """An event with `path=value` in it; raises ReplayError, also where its pod would break rules then."""
+    path, value = assignment(text)
+    changed: AnyEvent = with_value(event, path, value, type(event))
+    if isinstance(event, PodSet) and isinstance(changed, PodSet) and changed.pod != event.pod:
+        wrong = [each for each in _broken(changed) if each not in _broken(event)]
+        if wrong:
+            raise ReplayError(f"{text!r} makes no pod: {'; '.join(wrong)}")
+    return changed
+
+
+def _broken(event: PodSet) -> list[str]:
+    findings = Findings()
+    check_pod(event.pod, findings)
+    return [f"{spell_path(one.path)}: {one.message}" for one in findings.found]
 
 
 def steps(path: str) -> list[str]:

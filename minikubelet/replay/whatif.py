@@ -31,7 +31,7 @@ from minikubelet.ports.journalport import Record
 from minikubelet.replay.podnaming import choose
 from minikubelet.replay.replayerrors import ReplayError
 from minikubelet.replay.replayhistory import Step, brief_of
-from minikubelet.replay.settingpaths import Given, assignment, with_value
+from minikubelet.replay.settingpaths import Given, assignment, with_assignment, with_value
 from minikubelet.wire.containerhash import container_hash
 from minikubelet.wire.manifest import read_manifest
 from minikubelet.wire.records import decode_event
@@ -223,8 +223,7 @@ class Scenario:
             for field, value, text in self._settings:
                 event, note = with_value(event, [field], value, AgentStarted), f"with {text}"
         for text in self._changes.values.get(seq, ()):
-            path, value = assignment(text)
-            changed = with_value(event, path, value, type(event))
+            changed = with_assignment(event, text)
             event = _rehashed(event, changed) if isinstance(changed, PodSet) else changed
             note = f"with {text}"
         return event, note

@@ -220,6 +220,18 @@ def test_what_was_before_the_cut_can_be_read(tmp_path: Path) -> None:
     assert read[-1] > 1800
 
 
+def test_what_was_changed_behind_the_last_record_is_told(tmp_path: Path) -> None:
+    write_journal(tmp_path / "journal", 3)
+    path = tmp_path / "bug.mkx"
+    make_export(path, numbered(10, 100))
+    whole = path.read_bytes()
+    for changed in (whole[:-5], whole[:-1] + bytes([whole[-1] ^ 1]), whole + b"x" * 3000):
+        path.write_bytes(changed)
+        reader = JournalReader(path)
+        assert list(reader.records()) == numbered(10, 100)
+        assert reader.damage == ["bug.mkx: what stands behind its last record was changed"]
+
+
 @pytest.mark.parametrize("operation", ["create", "write", "fdatasync", "rename"])
 def test_an_export_that_fails_leaves_the_old_file_and_says_what_to_do(operation: str, tmp_path: Path) -> None:
     write_journal(tmp_path / "journal", 3)

@@ -135,6 +135,7 @@ def test_text_shows_both_sides_and_one_pod_alone(journal: Path, capsys: Capture)
         (("--set", "5", "pod.spec.containers[app].imag=x"), "did you mean image"),
         (("--set", "5", "pod.spec.containers[apq].image=x"), "did you mean app?"),
         (("--set", "5", "source=moon"), "does not fit"),
+        (("--set", "5", "pod.spec.restartPolicy=Sometimes"), "makes no pod: spec.restartPolicy"),
         (("--set", "5", "source"), "write PATH=VALUE"),
         (("--set", "x", "source=api"), "is no seq"),
         (("--setting", "hasApl=1"), "did you mean hasAPI?"),
