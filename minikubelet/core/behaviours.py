@@ -67,6 +67,9 @@ class Behaviour(IntEnum):
     PULLS_COUNT_APART = 17
     """How long a container waits after a failed pull goes by the pulls that failed: after four other calls of
     the engine the first waited 160 s, not 10 (upstream: pkg/kubelet/images/image_manager.go)."""
+    LOOKS_ARE_OF_THIS_LIFE = 18
+    """What a look shows that began before a pod was cleaned up is nothing of one that comes with its uid
+    later: its containers were taken for those of the new one, and not started where they run but once."""
 
 
 Behaviours = tuple[Behaviour, ...]

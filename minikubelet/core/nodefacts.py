@@ -128,6 +128,8 @@ class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     eviction: EvictionRules = EvictionRules()
     pressure: Pressure = Pressure()
     behaviours: Behaviours = ()
+    cleaned: int = 0
+    """the seq at which a pod was last cleaned up"""
 
     @property
     def all_synced(self) -> bool:

@@ -12,7 +12,14 @@ from msgspec.structs import replace
 from minikubelet.core.admission import refuse, taken_by
 from minikubelet.core.behaviours import Behaviour
 from minikubelet.core.commands import Decision, Reason
-from minikubelet.core.events import AnyEvent, ManifestsJudged, NodeEvent, NodeMeasured, SlotEvent
+from minikubelet.core.events import (
+    AnyEvent,
+    ManifestsJudged,
+    NodeEvent,
+    NodeMeasured,
+    PodCleanedUp,
+    SlotEvent,
+)
 from minikubelet.core.eviction import PREEMPTED, evict
 from minikubelet.core.nodefacts import NodeFacts
 from minikubelet.core.plan import plan
@@ -68,6 +75,8 @@ class Reducer:
         slot = self.slots.get(event.slot) or Slot(event.slot)
         slot, decisions = step(slot, event, self.node, now)
         self._keep(slot)
+        if isinstance(event, PodCleanedUp) and Behaviour.LOOKS_ARE_OF_THIS_LIFE in self.node.behaviours:
+            self.node = replace(self.node, cleaned=now.seq)
         return decisions
 
     def _relieve(self, event: NodeMeasured, now: Moment) -> list[Decision]:

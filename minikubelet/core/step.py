@@ -34,14 +34,14 @@ from minikubelet.core.plan import no_moment_came, plan
 from minikubelet.core.pressure import measured
 from minikubelet.core.shutdown import after_shutdown, end_for_shutdown, to_come_back
 from minikubelet.core.state import Generation, Moment, Slot, Stage, record_of, with_record
-from minikubelet.model.ids import Source
+from minikubelet.model.ids import PodUid, Source
 
 
 def step(slot: Slot, event: SlotEvent, node: NodeFacts, now: Moment) -> tuple[Slot, list[Decision]]:
     """Take an event of a slot in and decide; the commands are in order."""
     after = apply(slot, event, now)
     if isinstance(event, PodSet) and _newly_held(slot, event):
-        after = _ask_again(after, node)
+        after = _ask_again(_since_the_clean_up(slot, after, event.uid, node), node)
     if isinstance(event, ContainerStartFailed) and Behaviour.UNSURE_UNTIL_SEEN in node.behaviours:
         after = _unsure_still(slot, after, event)
     if isinstance(event, ContainerStartFailed) and Behaviour.PULLS_COUNT_APART in node.behaviours:
@@ -54,6 +54,14 @@ def step(slot: Slot, event: SlotEvent, node: NodeFacts, now: Moment) -> tuple[Sl
 def _newly_held(before: Slot, event: PodSet) -> bool:
     known = before.find(event.uid)
     return known is None or not known.offered
+
+
+def _since_the_clean_up(before: Slot, after: Slot, uid: PodUid, node: NodeFacts) -> Slot:
+    """Let looks that began before the last pod was cleaned up show nothing of a new one, be it the same."""
+    gen = after.find(uid)
+    if gen is None or before.find(uid) is not None or gen.since >= node.cleaned:
+        return after
+    return after.put(replace(gen, since=node.cleaned))
 
 
 def _ask_again(slot: Slot, node: NodeFacts) -> Slot:

@@ -349,3 +349,19 @@ def test_a_pull_that_fails_after_other_calls_did_waits_as_the_first() -> None:
             world.advance(found[-1] if found else 0)
             found.append((world.generation().containers["web"].retry_at - world.now) // SECOND)
         assert found[2:] == waits
+
+
+def test_a_look_of_an_earlier_life_shows_nothing_of_a_pod_that_comes_anew() -> None:
+    for behaviours, starts in ((TODAY, 2), (TODAY[: Behaviour.LOOKS_ARE_OF_THIS_LIFE - 1], 1)):
+        world = World(node={"behaviours": behaviours})
+        pod = static_pod(restart_policy="Never")
+        world.offer(pod)
+        world.run_until_idle()
+        world.exit()
+        late = world.look()
+        world.withdraw(pod)
+        world.run_until_idle()
+        world.offer(pod)
+        world.feed(late)
+        world.run_until_idle()
+        assert len(world.all(StartContainer)) == starts
