@@ -1,20 +1,57 @@
 """The judge of what is left over: at the engine and on the disk, of pods that nobody wants, or wants so.
 
-Belongs here: what is there and should not be, and what should be on the disk and is not. May not be here:
-what has to run or to be told (`simliveness`).
+Belongs here: what is there and should not be (mirror pods as well), and what should be on the disk and is
+not. May not be here: what has to run or to be told (`simliveness`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from minikubelet.model.ids import PodUid
 from minikubelet.model.pod import Pod
 from minikubelet.simulation.simengine import NODE
+from minikubelet.simulation.simloop import SECOND
+from minikubelet.simulation.simwanted import NEVER
 from minikubelet.simulation.simworld import World
+from minikubelet.wire.podmarks import CONFIG_MIRROR
+
+ORPHANED: Final = 30
+"""virtual seconds"""
+
+
+class Orphans:
+    """Mirror pods without a static pod, each with the time at which nothing was left to be waited for."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._since: dict[tuple[str, str], int] = {}
+
+    def look(self) -> Iterator[str]:
+        """Those that have stayed for longer than a list of what runs and a call of the API server take."""
+        world, now = self._world, self._world.clock.now()
+        there = {
+            (key, str(pod["metadata"]["uid"]))
+            for key, pod in world.api.pods.items()
+            if self._is_orphan(pod["metadata"].get("annotations") or {})
+        }
+        self._since = {each: self._since.get(each, now) for each in sorted(there)}
+        for (key, uid), since in self._since.items():
+            if now - since > ORPHANED * SECOND:
+                yield f"the mirror {key} {uid} is there {(now - since) // SECOND} s after its pod had gone"
+
+    def _is_orphan(self, marks: Mapping[str, str]) -> bool:
+        world, uid = self._world, PodUid(marks.get(CONFIG_MIRROR, ""))
+        wanted = world.book.pods.get(uid)
+        if not uid or world.agent is None or (wanted is not None and wanted.gone_since == NEVER):
+            return False
+        held = {each.config.uid for each in world.engine.sandboxes.values()}
+        held |= {each.config.uid for each in world.engine.containers.values()}
+        return uid not in held and not world.engine.under_way
 
 
 def superfluous(world: World, wanted: Collection[PodUid]) -> Iterator[str]:
@@ -24,9 +61,8 @@ def superfluous(world: World, wanted: Collection[PodUid]) -> Iterator[str]:
             yield f"sandbox {sandbox.shown.id} is left, and nobody wants its pod"
     ours = [each for each in world.engine.containers.values() if each.node == NODE]
     newest = {(each.config.uid, each.config.name): each.config.attempt for each in ours}
-    going = {
-        each.config.uid for each in ours if each.runs
-    }  # of what has finished all is kept to be looked at
+    # Of what has finished all is kept to be looked at.
+    going = {each.config.uid for each in ours if each.runs}
     for id_, made in ((each.shown.id, each.config) for each in ours):
         if made.uid not in wanted:
             yield f"container {id_} is left, and nobody wants its pod"

@@ -177,7 +177,9 @@ def _goes_on(
     boxes = _boxes(world, wanted)
     if running and not any(each.shown.ready for each in boxes):
         yield f"{wanted.slot} runs, and its sandbox does not live"
-    if not running and any(each.shown.ready for each in boxes):
+    # Of one that a refusing disk forgot, nobody knows that it is to be stopped.
+    forgotten = world.safety.restarts.amnesia_at != NEVER
+    if not running and not forgotten and any(each.shown.ready for each in boxes):
         yield f"{wanted.slot} has ended, and its sandbox lives"
     if status is not None and not running:
         yield f"{wanted.slot} has ended and that is not told"

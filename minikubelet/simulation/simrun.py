@@ -24,6 +24,7 @@ from minikubelet.simulation.simbounds import at_rest
 from minikubelet.simulation.simchange import one_change
 from minikubelet.simulation.simdisk import SimDisk
 from minikubelet.simulation.simfileactions import FILE_ACTIONS, mend_files
+from minikubelet.simulation.simleftovers import Orphans
 from minikubelet.simulation.simlife import replaced
 from minikubelet.simulation.simliveness import astray, unsettled
 from minikubelet.simulation.simloop import SECOND, LifeEnded, Stuck, VirtualLoop
@@ -191,7 +192,7 @@ async def _calm(world: World) -> float:
     """Faults end: soon all is as wanted, and then nothing more is done."""
     mend(world)
     begun, allowed = asyncio.get_running_loop().time(), patience(world)
-    left = ["nothing was looked at yet"]
+    orphans, left = Orphans(world), ["nothing was looked at yet"]
     while left and not world.violations:
         waited = asyncio.get_running_loop().time() - begun
         if waited > allowed:
@@ -199,6 +200,8 @@ async def _calm(world: World) -> float:
             return waited
         await asyncio.sleep(LOOKS)
         left = list(unsettled(world))
+        for text in orphans.look():
+            world.fail("orphaned-mirror", text)
     settled = asyncio.get_running_loop().time() - begun
     if not world.violations:
         await _quiet(world)
