@@ -47,7 +47,8 @@ class Orphans:
     def _is_orphan(self, marks: Mapping[str, str]) -> bool:
         world, uid = self._world, PodUid(marks.get(CONFIG_MIRROR, ""))
         wanted = world.book.pods.get(uid)
-        if not uid or world.agent is None or (wanted is not None and wanted.gone_since == NEVER):
+        sees = world.agent is not None and world.agent.reducer.node.listed
+        if not uid or not sees or (wanted is not None and wanted.gone_since == NEVER):
             return False
         held = {each.config.uid for each in world.engine.sandboxes.values()}
         held |= {each.config.uid for each in world.engine.containers.values()}
