@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from msgspec import inspect as shapes
 
 from minikubelet.model.pod import ObjectMeta, PodSpec
+from minikubelet.stubapi.stubrepeated import repeated_in_json, repeated_in_yaml
 from minikubelet.stubapi.stubresources import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
@@ -59,7 +60,14 @@ class FieldCheck:
 
     def __init__(self, directive: FieldValidation) -> None:
         self._directive = directive
+        self._repeated: list[str] = []
         self.warnings: tuple[str, ...] = ()
+
+    def look(self, content: bytes, *, is_yaml: bool) -> None:
+        """Take note of keys that stand twice in a body, which has been read before."""
+        if self._directive is not FieldValidation.IGNORE:
+            found = repeated_in_yaml(content) if is_yaml else repeated_in_json(content)
+            self._repeated = [_printable(text, quotes=True) for text in found[:_FOUND_MAX]]
 
     def pruned(self, resource: Resource, obj: Obj, *, patched: bool = False) -> Obj:
         """The object without unknown fields.
@@ -69,7 +77,7 @@ class FieldCheck:
         """
         found: list[str] = []
         kept: Obj = _pruned(obj, known_fields(resource), "", found)
-        texts = tuple(f'unknown field "{path}"' for path in found)
+        texts = (*self._repeated, *(f'unknown field "{path}"' for path in found))
         if texts and self._directive is FieldValidation.STRICT:
             why = f"strict decoding error: {', '.join(texts)}"
             if patched:
@@ -113,9 +121,9 @@ def _pruned(value: Any, known: _Known, path: str, found: list[str]) -> Any:
     return kept
 
 
-def _printable(path: str) -> str:
-    """A path that cannot end a header's line or a text's quotes."""
-    return "".join(letter if " " <= letter <= "~" and letter != '"' else "?" for letter in path)
+def _printable(text: str, *, quotes: bool = False) -> str:
+    """A text that cannot end a header's line or, without `quotes`, those around it."""
+    return "".join(c if " " <= c <= "~" and (quotes or c != '"') else "?" for c in text)
 
 
 def _names(text: str, **below: _Known) -> dict[str, _Known]:

@@ -169,7 +169,7 @@ class Handlers:
 
     async def _create(self, request: web.Request, target: Target, caller: Caller) -> web.Response:
         fields, dry = stubrequests.write_options(request.query, "CreateOptions")
-        body = stamped(target, await stubrequests.read_object(request), caller)
+        body = stamped(target, await stubrequests.read_object(request, fields), caller)
         made = await self._writes.create(target, body, dry_run=dry, fields=fields)
         if target.resource == SIGNING_REQUESTS and not dry:
             await self._security.signer.look(made["metadata"]["name"])
@@ -177,7 +177,7 @@ class Handlers:
 
     async def _update(self, request: web.Request, target: Target) -> web.Response:
         fields, dry = stubrequests.write_options(request.query, "UpdateOptions")
-        body = await stubrequests.read_object(request)
+        body = await stubrequests.read_object(request, fields)
         changed = await self._writes.update(target, body, dry_run=dry, fields=fields)
         return _warned(json_response(changed), fields)
 

@@ -81,14 +81,20 @@ def _media_type(request: web.Request) -> str:
     return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
-async def read_object(request: web.Request) -> Obj:
-    """The object in a request's body, from JSON or YAML."""
+async def read_object(request: web.Request, fields: FieldCheck | None = None) -> Obj:
+    """The object in a request's body, from JSON or YAML; `fields` takes note of keys that stand twice."""
     media_type = _media_type(request)
     if media_type not in ("", _JSON, _PROTOBUF, *_YAML):
         raise unsupported_media_type(media_type, (_JSON, _YAML[0], _PROTOBUF))
-    body = _decode(await _read(request), media_type)
+    content = await _read(request)
+    body = _decode(content, media_type)
     if not isinstance(body, dict):
         raise bad_request("the body of the request is no object")
+    if fields is not None and media_type != _PROTOBUF:
+        try:
+            fields.look(content, is_yaml=media_type in _YAML)
+        except RecursionError as problem:
+            raise bad_request("the body of the request is nested too deeply") from problem
     return body
 
 

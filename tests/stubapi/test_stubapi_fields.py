@@ -79,6 +79,53 @@ def test_unknown_fields_are_warned_of_by_default_and_left_out(tmp_path: Path) ->
     run(tmp_path, check)
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "said"),
+    [
+        (
+            "application/json",
+            b'{"metadata": {"name": "c"}, "data": {"a": "1", "b": "2", "a": "3"}, "x": [{"y": 1, "y": 2}]}',
+            'duplicate field "data.a", duplicate field "x[0].y", unknown field "x"',
+        ),
+        (
+            "application/yaml",
+            b"metadata: {name: c}\ndata:\n  a: '1'\n  a: '3'\nlist: [{b: 1, b: 2}]\n",
+            'line 4: key "a" already set in map, line 5: key "b" already set in map, unknown field "list"',
+        ),
+    ],
+)
+def test_keys_that_stand_twice_are_named(tmp_path: Path, kind: str, body: bytes, said: str) -> None:
+    """As upstream: refused where the client is strict, warned of by default, and the last one counts."""
+
+    async def check(world: World) -> None:
+        async def post(directive: str) -> tuple[int, str, list[str]]:
+            url = f"{world.server.url}{CONFIGS}?fieldValidation={directive}"
+            headers = {"Content-Type": kind}
+            async with world.session.post(url, data=body, headers=headers) as answer:
+                return answer.status, await answer.text(), answer.headers.getall("Warning", [])
+
+        code, text, _ = await post("Strict")
+        assert code == 400
+        assert f"strict decoding error: {said}" in json.loads(text)["message"]
+        code, text, warnings = await post("Warn")
+        assert (code, len(warnings)) == (201, said.count(",") + 1)
+        assert json.loads(text)["data"]["a"] == "3"
+
+    run(tmp_path, check)
+
+
+def test_a_body_that_is_nested_deeply_is_refused(tmp_path: Path) -> None:
+    async def check(world: World) -> None:
+        headers = {"Content-Type": "application/json"}
+        for depth, status in ((100, 201), (100_000, 400)):
+            body = b'{"metadata": {"name": "c"}, "x": ' + b'{"y": ' * depth + b"1" + b"}" * depth + b"}"
+            url = f"{world.server.url}{CONFIGS}"
+            async with world.session.post(url, data=body, headers=headers) as answer:
+                assert answer.status == status, await answer.text()
+
+    run(tmp_path, check)
+
+
 def test_a_field_cannot_break_out_of_its_warning(tmp_path: Path) -> None:
     """Line ends, quotes and length of a name stay within bounds, and so do many of them."""
 
