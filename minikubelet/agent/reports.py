@@ -6,6 +6,7 @@ Belongs here: wiring of outbox, node, lease and Events. May not be here: what is
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 
 from minikubelet.agent.agentplan import AgentPlan
 from minikubelet.agent.agentview import Health
@@ -21,7 +22,7 @@ from minikubelet.reporting.eventrecorder import EventRecorder, EventType, about_
 from minikubelet.reporting.machinefacts import read_machine
 from minikubelet.reporting.nodelease import NodeLease
 from minikubelet.reporting.nodeobject import NodeSetup
-from minikubelet.reporting.noderegistrar import NodeRegistrar
+from minikubelet.reporting.noderegistrar import NodeRegistrar, Record
 from minikubelet.reporting.nodewatch import NodeWatch
 from minikubelet.reporting.outbox import ApiOutbox
 from minikubelet.reporting.podevents import PodEvents
@@ -43,6 +44,7 @@ class Reports:
         self.seen: Seen = _nothing
         self.warn: Told = _no_word
         self.note: Told = _no_word
+        self._record: Record = _no_event
         self._running: list[Callable[[], Coroutine[object, object, None]]] = []
         if client is not None:
             outbox = ApiOutbox(client, full_pod=vault.get, node_uid=self._node_uid)
@@ -50,7 +52,8 @@ class Reports:
             self.outbox = outbox
             events = PodEvents(recorder, plan.node_name, vault.get)
             self.seen, self.warn, self.note = events.seen, events.warn, events.note
-            recorder.record(about_node(plan.node_name), EventType.NORMAL, "Starting", "Starting kubelet.")
+            self._record = partial(recorder.record, about_node(plan.node_name))
+            self._record(EventType.NORMAL, "Starting", "Starting kubelet.")
             self._running += [outbox.run, recorder.run]
 
     def tasks(
@@ -96,6 +99,7 @@ class Reports:
             problem=health.problem,
             journal=health.journal,
             pressures=health.pressures,
+            record=self._record,
             register=kubelet.register_node,
             check=kubelet.node_status_update_frequency,
             report=kubelet.node_status_report_frequency,
@@ -111,6 +115,10 @@ class Reports:
 
 
 def _nothing(event: AnyEvent, decisions: list[Decision]) -> None:
+    """There is nobody to tell."""
+
+
+def _no_event(kind: EventType, reason: str, message: str) -> None:
     """There is nobody to tell."""
 
 

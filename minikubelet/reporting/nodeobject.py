@@ -8,6 +8,7 @@ taints, podCIDR and conditions of others alone (upstream: pkg/kubelet/nodestatus
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
+from typing import Final
 
 import msgspec
 
@@ -56,6 +57,20 @@ class Condition(msgspec.Struct, frozen=True):
         """As the API writes it."""
         return "True" if self.holds else "False"
 
+    @property
+    def event(self) -> str:
+        """The reason of the Event that upstream's kubelet records when it becomes so; empty if none."""
+        return _EVENTS.get(self.type, ("", ""))[self.holds]
+
+
+_EVENTS: Final = {
+    "MemoryPressure": ("NodeHasSufficientMemory", "NodeHasInsufficientMemory"),
+    "DiskPressure": ("NodeHasNoDiskPressure", "NodeHasDiskPressure"),
+    "PIDPressure": ("NodeHasSufficientPID", "NodeHasInsufficientPID"),
+    "Ready": ("NodeNotReady", "NodeReady"),
+}
+"""by condition: when it does not hold any more, and when it holds"""
+
 
 def conditions(
     pressures: Container[str], *, runtime: str, problem: str, journal: str
@@ -77,12 +92,14 @@ def conditions(
 
 
 def _pressure(kind: str, word: str, *, short: bool, what: str) -> Condition:
+    if word == "Disk":
+        has = "" if short else "No"
+        said = f"kubelet has {has.lower()} disk pressure".replace("  ", " ")
+        return Condition(kind, short, f"KubeletHas{has}DiskPressure", said)
     if short:
         return Condition(
             kind, True, f"KubeletHasInsufficient{word}", f"kubelet has insufficient {what} available"
         )
-    if word == "Disk":
-        return Condition(kind, False, "KubeletHasNoDiskPressure", "kubelet has no disk pressure")
     return Condition(kind, False, f"KubeletHasSufficient{word}", f"kubelet has sufficient {what} available")
 
 

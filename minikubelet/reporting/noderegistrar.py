@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import anyio.to_thread
@@ -19,6 +19,7 @@ from minikubelet.apiclient.apierrors import ApiError, ApiUnreachable
 from minikubelet.apiclient.apipaths import node_path, node_status_path, nodes_path
 from minikubelet.ports.apiport import Api, JsonObject, PatchKind
 from minikubelet.reporting import nodeobject
+from minikubelet.reporting.eventrecorder import EventType
 from minikubelet.reporting.machinefacts import Machine, read_machine
 from minikubelet.reporting.nodeobject import Condition, NodeSetup
 
@@ -27,13 +28,17 @@ log = structlog.get_logger(__name__)
 BACKOFF = BackoffPolicy(first_seconds=0.2, factor=2.0, most_seconds=7.0, jitter=0.5)
 
 
+Record = Callable[[EventType, str, str], None]
+"""Takes an Event of the node: its type, reason and message."""
+
+
 class NodeRegistrar:
     """Registers `setup.name` and keeps its status.
 
     `state_dir` lies on the disk that is told of; `runtime` answers `docker://20.10.24`, `problem` why the
     node is not ready, `journal` why the journal is degraded, both empty when all is well; `pressures` are the
-    conditions of what the node is short of. `now` is in µs
-    since the epoch, `check` and `report` are seconds between looks and between reports without a change.
+    conditions of what the node is short of; `record` takes the Events of the node. `now` is in µs since the
+    epoch, `check` and `report` are seconds between looks and between reports without a change.
     Without `register`, a Node is told of only if somebody made it.
     """
 
@@ -48,6 +53,7 @@ class NodeRegistrar:
         problem: Callable[[], str],
         journal: Callable[[], str],
         pressures: Callable[[], tuple[str, ...]],
+        record: Record,
         register: bool = True,
         check: float = 10.0,
         report: float = 300.0,
@@ -63,6 +69,7 @@ class NodeRegistrar:
         self._problem = problem
         self._journal = journal
         self._pressures = pressures
+        self._record = record
         self._register = register
         self._check = check
         self._report = report * 1_000_000
@@ -138,6 +145,9 @@ class NodeRegistrar:
             said = nodeobject.with_times(wanted, None, self._now())
             body = nodeobject.new_node(name, labels, {**status, "conditions": said})
             stored = await self._create(body)
+            self._changes(wanted, {})
+        elif stored is not None:
+            self._rebooted(stored, machine)
         if stored is None:
             return
         patch = nodeobject.label_patch(stored, labels) if self._register else None
@@ -164,6 +174,7 @@ class NodeRegistrar:
 
     async def _tell(self, status: JsonObject, wanted: tuple[Condition, ...]) -> None:
         stored = (self._stored or {}).get("status") or {}
+        before = nodeobject.statuses(stored.get("conditions"))
         said = nodeobject.with_times(wanted, stored.get("conditions"), self._now())
         patch = nodeobject.status_patch(status, said)
         try:
@@ -179,6 +190,21 @@ class NodeRegistrar:
             raise
         self._told = (status, wanted)
         self._told_at = self._now()
+        self._changes(wanted, before)
+
+    def _changes(self, wanted: tuple[Condition, ...], before: Mapping[str, str]) -> None:
+        """Record an Event for each condition that is told to be otherwise than it was."""
+        for one in wanted:
+            if one.event and before.get(one.type) != one.status:
+                message = f"Node {self._setup.name} status is now: {one.event}"
+                self._record(EventType.NORMAL, one.event, message)
+
+    def _rebooted(self, stored: JsonObject, machine: Machine) -> None:
+        info = (stored.get("status") or {}).get("nodeInfo") or {}
+        before = info.get("bootID", "")
+        if before and machine.boot_id and before != machine.boot_id:
+            message = f"Node {self._setup.name} has been rebooted, boot id: {machine.boot_id}"
+            self._record(EventType.WARNING, "Rebooted", message)
 
     async def _later(self, problem: str, at_least: float) -> None:
         if not self._said:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from minikubelet.apiclient.apierrors import ApiError
 from minikubelet.ports.apiport import JsonObject
@@ -42,6 +43,7 @@ class NodeWorld:
         self.problem = ""
         self.journal = ""
         self.pressures: tuple[str, ...] = ()
+        self.events: list[tuple[str, str, str]] = []
         self.registrar = NodeRegistrar(
             self.api,
             NodeSetup(name="node-1", port=10250),
@@ -51,6 +53,7 @@ class NodeWorld:
             problem=lambda: self.problem,
             journal=lambda: self.journal,
             pressures=lambda: self.pressures,
+            record=lambda *event: self.events.append(event),
             read=lambda _: self.machine,
             backoff=FAST,
             **options,
@@ -102,6 +105,34 @@ def test_a_node_is_registered_with_what_the_machine_has() -> None:
         "Ready": "True",
     }
     assert world.registrar.uid == node["metadata"]["uid"]
+
+
+def test_each_condition_that_changes_has_its_event() -> None:
+    world = NodeWorld()
+    world.look()
+    fresh = ["NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID", "NodeReady"]
+    assert [reason for _, reason, _ in world.events] == fresh
+    assert world.events[0][2] == "Node node-1 status is now: NodeHasSufficientMemory"
+    world.events.clear()
+    world.pressures, world.problem = ("DiskPressure",), "the engine does not answer"
+    for _ in range(2):
+        world.look()
+    assert [reason for _, reason, _ in world.events] == ["NodeHasDiskPressure", "NodeNotReady"]
+    assert world.condition("DiskPressure")["reason"] == "KubeletHasDiskPressure"
+    world.events.clear()
+    world.pressures, world.problem, world.journal = (), "", "the disk is full"
+    world.look()
+    assert [reason for _, reason, _ in world.events] == ["NodeHasNoDiskPressure", "NodeReady"]
+
+
+@pytest.mark.parametrize(("before", "now", "told"), [("a", "b", True), ("a", "a", False), ("", "b", False)])
+def test_a_machine_that_was_started_anew_is_told_of(before: str, now: str, *, told: bool) -> None:
+    world = NodeWorld()
+    world.api.put(NODE, status={"nodeInfo": {"bootID": before}, "conditions": []})
+    world.machine = replace(SOUND, boot_id=now)
+    world.look()
+    rebooted = ("Warning", "Rebooted", f"Node node-1 has been rebooted, boot id: {now}")
+    assert (rebooted in world.events) is told
 
 
 def test_what_others_said_of_a_node_stays() -> None:

@@ -64,6 +64,7 @@ class Agent:
             problem=str,
             journal=str,
             pressures=tuple,
+            record=lambda *_: None,
             backoff=FAST,
         )
         self.outbox = ApiOutbox(
