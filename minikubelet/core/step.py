@@ -23,6 +23,7 @@ from minikubelet.core.events import (
     NodeSeen,
     NodeShutdownCancelled,
     NodeShuttingDown,
+    PodObserved,
     PodSet,
     RuntimeListed,
     SlotEvent,
@@ -39,6 +40,8 @@ from minikubelet.model.ids import PodUid, Source
 
 def step(slot: Slot, event: SlotEvent, node: NodeFacts, now: Moment) -> tuple[Slot, list[Decision]]:
     """Take an event of a slot in and decide; the commands are in order."""
+    if isinstance(event, PodObserved) and _of_before(slot, event, node):
+        return slot, []
     after = apply(slot, event, now)
     if isinstance(event, PodSet) and _newly_held(slot, event):
         after = _ask_again(_since_the_clean_up(slot, after, event.uid, node), node)
@@ -54,6 +57,11 @@ def step(slot: Slot, event: SlotEvent, node: NodeFacts, now: Moment) -> tuple[Sl
 def _newly_held(before: Slot, event: PodSet) -> bool:
     known = before.find(event.uid)
     return known is None or not known.offered
+
+
+def _of_before(slot: Slot, event: PodObserved, node: NodeFacts) -> bool:
+    """Whether a look at a pod of which nothing is known any more began before one was cleaned up."""
+    return event.after < node.cleaned and slot.find(event.pod.uid) is None
 
 
 def _since_the_clean_up(before: Slot, after: Slot, uid: PodUid, node: NodeFacts) -> Slot:

@@ -32,8 +32,10 @@ class Orphans:
         self._since: dict[tuple[str, str], int] = {}
 
     def look(self) -> Iterator[str]:
-        """Those that have stayed for longer than a list of what runs and a call of the API server take."""
+        """Those that have stayed for longer than a list of what runs takes, or a call that hangs."""
         world, now = self._world, self._world.clock.now()
+        options = world.scenario.runtime
+        most = (ORPHANED + (options.hang if options.hangs else 0.0)) * SECOND
         there = {
             (key, str(pod["metadata"]["uid"]))
             for key, pod in world.api.pods.items()
@@ -41,7 +43,7 @@ class Orphans:
         }
         self._since = {each: self._since.get(each, now) for each in sorted(there)}
         for (key, uid), since in self._since.items():
-            if now - since > ORPHANED * SECOND:
+            if now - since > most:
                 yield f"the mirror {key} {uid} is there {(now - since) // SECOND} s after its pod had gone"
 
     def _is_orphan(self, marks: Mapping[str, str]) -> bool:

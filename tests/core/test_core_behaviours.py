@@ -351,7 +351,8 @@ def test_a_pull_that_fails_after_other_calls_did_waits_as_the_first() -> None:
         assert found[2:] == waits
 
 
-def test_a_look_of_an_earlier_life_shows_nothing_of_a_pod_that_comes_anew() -> None:
+@pytest.mark.parametrize("before_it_comes", [True, False])
+def test_a_look_of_an_earlier_life_shows_nothing_of_a_pod_that_comes_anew(*, before_it_comes: bool) -> None:
     for behaviours, starts in ((TODAY, 2), (TODAY[: Behaviour.LOOKS_ARE_OF_THIS_LIFE - 1], 1)):
         world = World(node={"behaviours": behaviours})
         pod = static_pod(restart_policy="Never")
@@ -359,9 +360,14 @@ def test_a_look_of_an_earlier_life_shows_nothing_of_a_pod_that_comes_anew() -> N
         world.run_until_idle()
         world.exit()
         late = world.look()
+        world.judge("other.yaml")  # which may hold a pod that nobody knows
         world.withdraw(pod)
         world.run_until_idle()
-        world.offer(pod)
-        world.feed(late)
+        for comes in (not before_it_comes, before_it_comes):
+            if comes:
+                world.offer(pod)
+            else:
+                world.feed(late)
+                world.observe(pod)
         world.run_until_idle()
         assert len(world.all(StartContainer)) == starts
