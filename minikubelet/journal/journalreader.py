@@ -16,7 +16,15 @@ import msgspec
 from minikubelet.journal.fileops import RealFileOps
 from minikubelet.journal.framing import hex_crc, last_mark_in
 from minikubelet.journal.journalfollow import follow
-from minikubelet.journal.segments import LOCK_NAME, SUFFIX, Tail, first_of, is_segment, segment_names
+from minikubelet.journal.segments import (
+    LOCK_NAME,
+    QUARANTINE,
+    SUFFIX,
+    Tail,
+    first_of,
+    is_segment,
+    segment_names,
+)
 from minikubelet.journal.segmentscan import Ending, SegmentScan
 from minikubelet.ports.journalport import JournalError, Record, SegmentHeader, Snapshot
 
@@ -74,6 +82,11 @@ class JournalReader:
             return False
         file = f"{os.major(lock.st_dev):02x}:{os.minor(lock.st_dev):02x}:{lock.st_ino}"
         return any(" FLOCK " in line and file in line.split() for line in held)
+
+    def aside(self) -> Path | None:
+        """The directory of what an agent could not use and set aside, None where there is nothing."""
+        found = self.path / QUARANTINE
+        return found if found.is_dir() else None
 
     def headers(self) -> list[SegmentHeader]:
         """The readable heads of its parts, in order."""

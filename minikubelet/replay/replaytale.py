@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -23,6 +24,8 @@ from minikubelet.replay.podnaming import choose, fits, readings, resolve
 from minikubelet.replay.replayerrors import ReplayError
 from minikubelet.replay.replayhistory import brief_of, harmful, open_journal, state_of
 from minikubelet.wire.records import UnknownRecord, decode_command, decode_event
+
+ASIDE: Final = "what the agent could not use of it, it has set aside in"
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -88,8 +91,11 @@ def path_of(options: argparse.Namespace) -> Path:
 
 def tell_damage(reader: JournalReader) -> None:
     """Say on stderr what harm was found while reading."""
-    for sentence in harmful(reader):
+    found = harmful(reader)
+    for sentence in found:
         sys.stderr.write(f"damage: {sentence}\n")
+    if found and (aside := reader.aside()) is not None:
+        sys.stderr.write(f"{ASIDE} {aside}\n")
 
 
 def nodes_of(reader: JournalReader) -> list[str]:

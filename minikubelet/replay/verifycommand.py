@@ -15,7 +15,7 @@ from minikubelet.replay.replayerrors import OK, command
 from minikubelet.replay.replayhistory import harmful
 from minikubelet.replay.replaypaint import Paint, say
 from minikubelet.replay.replayprogress import progress
-from minikubelet.replay.replaytale import journal_of
+from minikubelet.replay.replaytale import ASIDE, journal_of
 from minikubelet.replay.verifyjobs import verify
 from minikubelet.replay.verifyreport import (
     as_json,
@@ -40,13 +40,16 @@ def report(reader: JournalReader, *, jobs: int, today: bool, form: str) -> int:
     causes = causes_of(reader, found.divergences[0]) if found.divergences else []
     groups = grouped(found.divergences) if today else []
     reader.damage = found.damage
-    verdict = verdict_of(found, len(harmful(reader)), today=today)
+    harms, aside = len(harmful(reader)), reader.aside()
+    verdict = verdict_of(found, harms, today=today)
     if form == "json":
         say(as_json(found, causes, seconds, groups, verdict).decode())
         return verdict.code
     paint = Paint(sys.stdout)
     for line in verdict_lines(found, seconds, today=today):
         say(paint.warn(line) if line.startswith("damage") else line)
+    if harms and aside is not None:
+        say(f"{ASIDE} {aside}")
     if today and found.divergences:
         say(paint.bad(f"{len(found.divergences):,} events lead to other decisions today:"))
         say("\n".join(group_lines(groups)))

@@ -129,3 +129,14 @@ def test_nothing_after_a_seq_is_said(journal: Path, capsys: Capture) -> None:
 def test_a_state_directory_is_no_journal_and_has_one(journal: Path, capsys: Capture) -> None:
     ran = run_command(capsys, "replay", str(journal.parent))
     assert (ran.code, f"did you mean {journal}?" in ran.err) == (2, True)
+
+
+def test_where_the_agent_set_aside_what_it_could_not_use_is_said(journal: Path, capsys: Capture) -> None:
+    sorted(journal.glob("*.mkj"))[1].unlink()
+    for words in (("replay",), ("timeline",)):
+        ran = run_command(capsys, *words, default=journal)
+        assert "set aside" not in ran.out + ran.err
+    (journal / "quarantine").mkdir()
+    for words in (("replay",), ("timeline",)):
+        ran = run_command(capsys, *words, default=journal)
+        assert f"it has set aside in {journal}/quarantine" in ran.out + ran.err
