@@ -111,7 +111,9 @@ class EventLog:
             _log.info("manifest no longer rejected", seq=seq, file=file)
         known, self._foreign = self._foreign, dict(event.foreign)
         for file in self._foreign.keys() - known.keys():
-            _log.warning("manifest defines no pod, and is left alone", seq=seq, file=file, why=self._foreign[file])
+            _log.warning(
+                "manifest defines no pod, and is left alone", seq=seq, file=file, why=self._foreign[file]
+            )
 
     def _command(self, seq: int, command: AnyCommand) -> None:
         if isinstance(command, PublishStatus):

@@ -232,7 +232,8 @@ class Safety(Judge):
             return "unknown"
         since = self._decided.get((instance.uid, instance.name, instance.attempt), instance.made_at)
         since -= SECOND  # what is decided may not know yet what a source has just seen
-        since = max(since, self.graces.decided(instance) - RECENT)
+        decided = self.graces.decided(instance)
+        since = max(since, min(decided, self.graces.end_of(instance.uid, decided)) - RECENT)
         if wanted.gone_since != NEVER or wanted.unwanted_at >= since:
             return "unwanted"
         if wanted.unwanted_at != NEVER and self.restarts.amnesia_at >= since:
