@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 from minikubelet.journal.journalreader import JournalReader
+from minikubelet.processes import pool
 from minikubelet.replay.replayhistory import is_export, open_journal
 from minikubelet.replay.replayverify import Findings, Verifier
 from minikubelet.wire.records import schema_hash
@@ -38,11 +37,11 @@ def verify(reader: JournalReader, *, jobs: int, today: bool, progress: Progress 
     if len(parts) <= 1:
         return Verifier(reader, today=today).run(progress=progress)
     found = Findings()
-    with ProcessPoolExecutor(min(jobs, len(parts)), mp_context=get_context("spawn")) as pool:
-        for result in pool.map(verify_part, parts):
+    with pool(min(jobs, len(parts))) as workers:
+        for result in workers.map(verify_part, parts):
             found.add(result)
             if found.divergences and not today:
-                pool.shutdown(wait=False, cancel_futures=True)
+                workers.shutdown(wait=False, cancel_futures=True)
                 break
             if progress is not None:
                 progress(found.events, found.last_seq)

@@ -7,14 +7,13 @@ Belongs here: handing scenarios out and taking reports in. May not be here: what
 from __future__ import annotations
 
 import os
-import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from itertools import islice
-from multiprocessing import get_context
 from typing import Final
 
+from minikubelet.processes import pool
 from minikubelet.simulation.simrun import Report, run
 from minikubelet.simulation.simscenario import Scenario
 
@@ -35,21 +34,16 @@ def run_all(scenarios: Iterable[Scenario], jobs: int) -> Iterator[tuple[Scenario
         return
     left = iter(scenarios)
     ahead: deque[Future[_Ran]] = deque()
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_leave_interrupts)
+    workers = pool(jobs)
     try:
         while True:
             while len(ahead) < jobs * _BATCHES_AHEAD and (batch := list(islice(left, _BATCH))):
-                ahead.append(pool.submit(_run_batch, batch))
+                ahead.append(workers.submit(_run_batch, batch))
             if not ahead:
                 return
             yield from ahead.popleft().result()
     finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process of the terminal; the first one says what came of it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        workers.shutdown(cancel_futures=True)
 
 
 def _run_batch(batch: list[Scenario]) -> _Ran:
