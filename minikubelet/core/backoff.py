@@ -15,6 +15,8 @@ CRASH_FORGET: Final = 600 * SECOND
 """a container that ran for so long begins its back-off anew"""
 RETRY_INITIAL: Final = 1 * SECOND
 RETRY_MAX: Final = 60 * SECOND
+CLOCK_SLACK: Final = 1 * SECOND
+"""by how much a moment of the past may lie ahead before it is taken for one of a clock since set back"""
 SHOWN_AS_FAILED: Final = 1 * SECOND
 """how long a failed start shows its own reason before it shows the back-off"""
 MIRROR_PAUSE: Final = 300_000
@@ -50,6 +52,11 @@ def retry_delay(tries: int, reason: str = "") -> int:
     if is_of_pull(reason):
         return _doubled(CRASH_INITIAL, CRASH_MAX, tries)
     return _doubled(RETRY_INITIAL, RETRY_MAX, tries)
+
+
+def longest_wait(tries: int, reason: str = "") -> int:
+    """What may be left of the wait after so many failures unless the clock was set back."""
+    return retry_delay(max(tries, 1), reason) + CLOCK_SLACK
 
 
 def _doubled(initial: int, most: int, tries: int) -> int:

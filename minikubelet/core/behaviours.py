@@ -70,6 +70,9 @@ class Behaviour(IntEnum):
     LOOKS_ARE_OF_THIS_LIFE = 18
     """What a look shows that began before a pod was cleaned up is nothing of one that comes with its uid
     later: its containers were taken for those of the new one, and not started where they run but once."""
+    WAITS_BEGAN_BEFORE = 19
+    """A wait that would take longer than it was to last means that the clock was set back, and holds nothing:
+    only one longer than any was disbelieved, so that 10 s after a clock set back by two minutes took 130."""
 
 
 Behaviours = tuple[Behaviour, ...]

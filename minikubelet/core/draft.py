@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from minikubelet.core.backoff import RETRY_MAX, SECOND
-from minikubelet.core.behaviours import Behaviours
+from minikubelet.core.backoff import RETRY_MAX, SECOND, longest_wait
+from minikubelet.core.behaviours import Behaviour, Behaviours
 from minikubelet.core.commands import (
     AnyCommand,
     Decision,
@@ -67,7 +67,11 @@ class Draft:
         if lane in gen.pending:
             return True
         retry = gen.retries.get(lane)
-        if retry is None or not self.now.at < retry.until <= self.now.at + RETRY_MAX:
+        if retry is None:
+            return False
+        exact = Behaviour.WAITS_BEGAN_BEFORE in self.behaviours
+        longest = longest_wait(retry.tries) if exact else RETRY_MAX
+        if not self.now.at < retry.until <= self.now.at + longest:
             return False
         self.wake_by(retry.until)
         return True

@@ -158,7 +158,7 @@ def _publish(slot: Slot, node: NodeFacts, draft: Draft, before: Slot | None) -> 
         if unchanged or not visible or gen.pod is None or known_better:
             continue
         status = project(gen, node, draft.now)
-        for moment in changes_at(gen, draft.now.at):
+        for moment in changes_at(gen, draft.now.at, draft.behaviours):
             draft.wake_by(moment)
         if gen.told and status == gen.published:
             continue

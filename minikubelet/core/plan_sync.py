@@ -8,7 +8,15 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from minikubelet.core import lifecycle, probes
-from minikubelet.core.backoff import CRASH_MAX, RETRY_MAX, SECOND, SHOWN_AS_FAILED, retry_delay
+from minikubelet.core.backoff import (
+    CLOCK_SLACK,
+    CRASH_MAX,
+    RETRY_MAX,
+    SECOND,
+    SHOWN_AS_FAILED,
+    longest_wait,
+    retry_delay,
+)
 from minikubelet.core.behaviours import Behaviour, Behaviours
 from minikubelet.core.commands import (
     NEXT_SANDBOX,
@@ -232,15 +240,22 @@ def _changed(gen: Generation, record: ContainerRecord) -> bool:
     return bool(wanted and record.hash and wanted != record.hash)
 
 
-def due_at(gen: Generation, record: ContainerRecord, at: int) -> int:
+def waits(record: ContainerRecord, behaviours: Behaviours) -> tuple[tuple[int, int], tuple[int, int]]:
+    """When the waits after a failed start and after an end are over, each with the most that may be left."""
+    failed, ended = CRASH_MAX, CRASH_MAX
+    if Behaviour.WAITS_BEGAN_BEFORE in behaviours:
+        failed, ended = longest_wait(record.tries, record.waiting_reason), record.delay + CLOCK_SLACK
+    return (record.retry_at, failed), (record.finished_at + record.delay, ended)
+
+
+def due_at(gen: Generation, record: ContainerRecord, at: int, behaviours: Behaviours) -> int:
     """The moment before which back-off holds a container's next start; a past one, or 0, if nothing does.
 
-    A wait longer than any means that the clock was set back since, and holds nothing.
+    A wait longer than it was to last means that the clock was set back since, and holds nothing.
     """
+    failed, ended = waits(record, behaviours)
     crashed = record.life is Life.EXITED and not _changed(gen, record)
-    retry, again = record.retry_at, record.finished_at + record.delay if crashed else 0
-    longest = at + CRASH_MAX
-    return max(0 if retry > longest else retry, 0 if again > longest else again)
+    return max(until for until, most in (failed, ended if crashed else (0, 0), (0, 0)) if until <= at + most)
 
 
 def _start(
@@ -249,7 +264,7 @@ def _start(
     """Start a container unless back-off holds it."""
     if record.name in gen.pending:
         return gen
-    due = due_at(gen, record, draft.now.at)
+    due = due_at(gen, record, draft.now.at, draft.behaviours)
     if draft.now.at < due:
         shown_until = record.failed_at + SHOWN_AS_FAILED
         draft.wake_by(shown_until if draft.now.at < shown_until < due else due)

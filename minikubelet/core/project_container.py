@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from minikubelet.core.backoff import CRASH_MAX, SECOND, SHOWN_AS_FAILED
 from minikubelet.core.behaviours import Behaviour, Behaviours
-from minikubelet.core.plan_sync import due_at
+from minikubelet.core.plan_sync import due_at, waits
 from minikubelet.core.probes import has_started, is_ready
 from minikubelet.core.restarts import will_restart
 from minikubelet.core.state import (
@@ -130,7 +130,7 @@ def _waiting(
         return _failed_start(container, record, at)
     if record.life is not Life.EXITED or not _comes_again(gen, container, record, seen, init=init):
         return None
-    due = due_at(gen, record, at)
+    due = due_at(gen, record, at, seen.behaviours)
     if due <= at:
         return None
     if record.waiting_reason and at < record.failed_at + SHOWN_AS_FAILED:
@@ -142,20 +142,19 @@ def _waiting(
     return ContainerStateWaiting(reason="CrashLoopBackOff", message=message)
 
 
-def changes_at(gen: Generation, at: int) -> list[int]:
+def changes_at(gen: Generation, at: int, behaviours: Behaviours) -> list[int]:
     """The moments after `at` at which what containers wait for may read otherwise, though nothing happens."""
     if gen.stage is not Stage.ACTIVE:
         return []
     moments: list[int] = []
     for record in gen.containers.values():
         if not record.running:
-            moments += (record.retry_at, record.finished_at + record.delay)
+            for until, most in waits(record, behaviours):
+                moments += (until, until - most)  # where it ends, and where due_at begins to believe in it
             if record.waiting_reason:
-                moments.append(record.failed_at + SHOWN_AS_FAILED)
-    if not moments:
-        return moments
-    believed = [moment - CRASH_MAX for moment in moments]  # where due_at begins to believe in them
-    return [moment for moment in moments + believed if moment > at]
+                shown = record.failed_at + SHOWN_AS_FAILED
+                moments += (shown, shown - CRASH_MAX)
+    return [moment for moment in moments if moment > at]
 
 
 def _failed_start(container: Container, record: ContainerRecord, at: int) -> ContainerStateWaiting:

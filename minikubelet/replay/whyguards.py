@@ -183,7 +183,7 @@ def _of_order(scene: Scene, gen: Generation, name: str) -> Iterator[str]:
 
 
 def _of_back_off(scene: Scene, gen: Generation, record: ContainerRecord) -> Iterator[str]:
-    due = due_at(gen, record, scene.now)
+    due = due_at(gen, record, scene.now, scene.node.behaviours)
     if not scene.now < due <= scene.now + CRASH_MAX:
         return
     ends = f"back-off ends in {span(due - scene.now)} ({clock(due)})"

@@ -43,11 +43,11 @@ class Dispatcher:
             self._group = group
             await asyncio.Event().wait()
 
-    def dispatch(self, command: AnyCommand) -> None:
-        """Let a command begin; returns at once."""
+    def dispatch(self, command: AnyCommand, decided: int) -> None:
+        """Let a command begin that was decided upon at that moment; returns at once."""
         match command:
             case WakeAt():
-                self._timers.arm(command)
+                self._timers.arm(command, decided)
             case PublishStatus() | CreateMirror() | DeleteMirror() | DeleteApiPod():
                 self._outbox.put(command)
             case _:

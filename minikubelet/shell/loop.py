@@ -19,7 +19,8 @@ from minikubelet.ports.journalport import Journal, Record, RecordKind
 from minikubelet.shell.inbox import Inbox
 from minikubelet.wire.records import encode_command, encode_event, encode_snapshot
 
-Dispatch = Callable[[AnyCommand], None]
+Dispatch = Callable[[AnyCommand, int], None]
+"""begins a command, given the moment it was decided upon"""
 Seen = Callable[[int, AnyEvent, list[Decision]], None]
 SNAPSHOT_EVERY: Final = 50_000
 """records after which a new segment with a snapshot is begun, however small they are"""
@@ -54,12 +55,13 @@ class Loop:
     async def turn(self, events: list[AnyEvent]) -> None:
         """Take a batch in; no effect begins before its decision is durable."""
         commands: list[AnyCommand] = []
+        decided = self._clock.now()
         for event in events:
             commands += self._decide(event)
         if commands:
             await self._journal.commit()
         for command in commands:
-            self._dispatch(command)
+            self._dispatch(command, decided)
         if self._journal.snapshot_wanted or self._since_snapshot >= SNAPSHOT_EVERY:
             await self.snapshot()
 

@@ -22,12 +22,15 @@ class Timers:
         self._fire = fire
         self._armed: dict[SlotKey, asyncio.TimerHandle] = {}
 
-    def arm(self, command: WakeAt) -> None:
-        """Fire at the moment that the command names."""
+    def arm(self, command: WakeAt, decided: int) -> None:
+        """Fire at the moment that the command names; `decided` is when that was asked for.
+
+        A clock set back in between makes the wait no longer: `at` is of the time before.
+        """
         armed = self._armed.pop(command.slot, None)
         if armed is not None:
             armed.cancel()
-        delay = max(0, command.at - self._clock.now()) / 1e6
+        delay = max(0, command.at - max(self._clock.now(), decided)) / 1e6
         self._armed[command.slot] = asyncio.get_running_loop().call_later(delay, self._ring, command.slot)
 
     def cancel_all(self) -> None:

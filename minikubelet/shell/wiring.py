@@ -53,13 +53,19 @@ class StateView:
         """Take note of where pods come onto the runtime and go for good."""
         match event:
             case PodObserved():
-                self._slots[event.pod.uid] = event.slot
+                self._note(event.pod.uid, event.slot)
             case SandboxStarted():
-                self._slots[event.uid] = event.slot
+                self._note(event.uid, event.slot)
             case PodCleanedUp():
                 self._slots.pop(event.uid, None)
             case _:
                 pass
+
+    def _note(self, uid: PodUid, key: SlotKey) -> None:
+        """A look may show what has been cleaned up since it began."""
+        slot = self._reducer.slots.get(key)
+        if slot is not None and slot.find(uid) is not None:
+            self._slots[uid] = key
 
     def where(self, uid: PodUid) -> SlotKey | None:
         """The slot of a pod with a sandbox or a running container."""
@@ -152,10 +158,10 @@ def wire(given: Given) -> Wired:
         hooks.seen()
         waits.seen()
 
-    def dispatch(command: AnyCommand) -> None:
+    def dispatch(command: AnyCommand, decided: int) -> None:
         if given.issued is not None:
             given.issued(command)
-        dispatcher.dispatch(command)
+        dispatcher.dispatch(command, decided)
 
     return Wired(
         inbox=inbox,

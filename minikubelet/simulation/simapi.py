@@ -202,7 +202,7 @@ class SimApi:
                 position = self.version
                 self.shown(None, items)
                 yield Listed(items, str(position))
-            epoch, stands = self._epoch, self._resumable(position)
+            epoch, stands = self._epoch, restored == self._restored and self._resumable(position)
             while stands:
                 for version, kind, pod in [each for each in self._changes if each[0] > position]:
                     position = version

@@ -34,7 +34,9 @@ class Coherence:
 
     def told(self, uid: PodUid, slot: SlotKey, spec: JsonObject, status: JsonObject) -> None:
         """Judge a status by itself and by the one before."""
-        wrongs = [*contradictions(spec, status), *self._addresses(uid, status), *self._end(uid, status)]
+        whole = self.forgotten_at == NEVER
+        wrongs = [*contradictions(spec, status, whole=whole), *self._addresses(uid, status)]
+        wrongs += self._end(uid, status)
         if not self.jumped:
             wrongs += misdated(status)
         for wrong in wrongs:
@@ -75,8 +77,11 @@ def _all(status: JsonObject) -> list[JsonObject]:
     return [*status.get("containerStatuses", ()), *status.get("initContainerStatuses", ())]
 
 
-def contradictions(spec: JsonObject, status: JsonObject) -> Iterator[str]:
-    """What cannot all be so in one status of a pod with this spec."""
+def contradictions(spec: JsonObject, status: JsonObject, *, whole: bool = True) -> Iterator[str]:
+    """What cannot all be so in one status of a pod with this spec; `whole` if nothing of it was forgotten.
+
+    What runs of a pod that came anew after its end, which the disk forgot, is stopped, and its phase stays.
+    """
     phase = status.get("phase")
     conditions = {each["type"]: each["status"] for each in status.get("conditions", ())}
     mains: list[JsonObject] = list(status.get("containerStatuses", ()))
@@ -85,7 +90,7 @@ def contradictions(spec: JsonObject, status: JsonObject) -> Iterator[str]:
         return  # refused: nothing of it is told but that
     if sorted(each["name"] for each in mains) != sorted(each["name"] for each in spec["containers"]):
         yield f"it tells of containers {[each['name'] for each in mains]}"
-    yield from _phase(phase, mains, inits)
+    yield from _phase(phase, mains, inits, whole=whole)
     yield from _readiness(phase, conditions, mains, inits, spec)
     yield from _initialized(phase, conditions, mains, inits, spec)
     if conditions.get("PodScheduled") != "True":
@@ -94,10 +99,10 @@ def contradictions(spec: JsonObject, status: JsonObject) -> Iterator[str]:
         yield from _states(each)
 
 
-def _phase(phase: Any, mains: list[JsonObject], inits: list[JsonObject]) -> Iterator[str]:
+def _phase(phase: Any, mains: list[JsonObject], inits: list[JsonObject], *, whole: bool) -> Iterator[str]:
     ends = [each["state"].get("terminated") for each in mains]
     fresh = [each["name"] for each in mains if "waiting" in each["state"] and not _ended_before(each)]
-    if phase == "Succeeded" and any(end is None or end["exitCode"] for end in ends):
+    if phase == "Succeeded" and whole and any(end is None or end["exitCode"] for end in ends):
         yield f"it has Succeeded, and its containers have not: {ends}"
     if phase == "Running" and fresh:
         yield f"it is Running, and {fresh} have not begun"

@@ -101,7 +101,7 @@ class Restarts:
             if (each.uid, each.name) == (first.uid, first.name)
             and each.made_at < first.made_at
             and each.ended_at
-            and not each.signalled_at
+            and (not each.signalled_at or each.unhealthy)
         ]
         return max(int(bool(ended)), sum(each.hash == first.hash for each in ended))
 

@@ -144,6 +144,8 @@ class Safety(Judge):
         wanted = self._book.pods.get(command.uid)
         if wanted is None or self.graces.end_of(command.uid, agent.began) < agent.began:
             return  # its end was decided in an earlier life, and goes on
+        if NEVER < wanted.unwanted_at <= self.restarts.amnesia_at:
+            return  # so it was, and that it came anew since then is what nobody wrote down
         needed: list[Source] = []
         if command.reason is Reason.POD_REMOVED:
             needed = [wanted.source]

@@ -92,6 +92,8 @@ class Book:
         self.pods: dict[PodUid, Wanted] = {}
         self._clock = clock
         self._good: dict[str, tuple[PodUid, ...]] = {}
+        self._read: set[str] = set()
+        """the files that this life of the agent has read well"""
         self._reader = cached_reader(NODE, NAMESPACE)
 
     def rivals(self, uid: PodUid) -> list[PodUid]:
@@ -105,6 +107,7 @@ class Book:
 
     def forget(self, *, known: Held[PodUid], known_gone: Held[PodUid]) -> None:
         """An agent begins that knows only of these: what the sources said else has to be said again."""
+        self._read.clear()
         self._good = {name: tuple(uid for uid in uids if uid in known) for name, uids in self._good.items()}
         for wanted in self.pods.values():
             if wanted.uid not in known_gone:
@@ -124,6 +127,7 @@ class Book:
                 hidden = True
                 good[name] = self._good.get(name, ())
                 continue
+            self._read.add(name)
             good[name] = tuple(self._want_static(each.pod) for each in reading.pods)
         self._good = good
         self._judge_static(hidden=hidden)
@@ -141,6 +145,8 @@ class Book:
     def _judge_static(self, *, hidden: bool) -> None:
         now = self._clock.now()
         named = {uid for uids in self._good.values() for uid in uids}
+        # Which pod a broken file held in an earlier life the agent cannot tell: any of those it knows.
+        said = {uid for name in self._read for uid in self._good.get(name, ())}
         slots: dict[SlotKey, set[PodUid]] = {}
         for uid in named:
             slots.setdefault(self.pods[uid].slot, set()).add(uid)
@@ -150,7 +156,7 @@ class Book:
             rivals = slots.get(wanted.slot, set()) - {wanted.uid}
             if wanted.uid not in named or rivals:
                 wanted.unwanted_at = now
-            sure = wanted.uid not in named and not (hidden and not rivals)
+            sure = wanted.uid not in named and not (hidden and not rivals & said)
             self._gone(wanted, gone=sure)
 
     def shown(self, kind: ChangeType | None, objects: tuple[JsonObject, ...]) -> None:

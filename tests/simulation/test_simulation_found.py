@@ -17,6 +17,7 @@ from minikubelet.simulation.simscenario import Scenario
 
 SCENARIOS: Final = Path(__file__).parent / "scenarios"
 FOUND: Final = {
+    "clock_set_back": (Behaviour.WAITS_BEGAN_BEFORE, "liveness"),
     "created_comes_up": (Behaviour.CREATED_HOLDS_BACK, "one-generation"),
     "failed_stop": (Behaviour.FAILED_STOPS_ARE_GIVEN_UP, "quiet"),
     "first_pull_waits": (Behaviour.PULLS_COUNT_APART, "liveness"),
