@@ -6,9 +6,11 @@ import pytest
 
 from minikubelet.core.commands import Reason, WakeAt
 from minikubelet.core.events import TimerFired
+from minikubelet.model.ids import SlotKey
 from minikubelet.shell.timers import Timers
 from tests.running import eventually, run
 
+SLOT = SlotKey("default/web")
 HOUR = 3_600_000_000
 
 
@@ -35,8 +37,8 @@ def test_a_slot_is_woken_though_the_clock_was_set_since_that_was_decided(jump: i
         timers = Timers(clock, fired.append)
         decided = clock.now()
         clock.shown += jump
-        timers.arm(WakeAt(slot="default/web", reason=Reason.TIMER, at=decided + 1000), decided)
+        timers.arm(WakeAt(slot=SLOT, reason=Reason.TIMER, at=decided + 1000), decided)
         await eventually(lambda: fired, "the timer")
-        assert fired == [TimerFired(slot="default/web")]
+        assert fired == [TimerFired(slot=SLOT)]
 
     run(play())

@@ -62,7 +62,7 @@ def effects_before_commit(patch: Patch) -> None:
     def hasty(self: Loop, event: Any) -> list[Any]:
         commands = decide(self, event)
         for command in commands:
-            self._dispatch(command)
+            self._dispatch(command, self._clock.now())
         return []
 
     patch.setattr(Loop, "_decide", hasty)

@@ -26,9 +26,9 @@ async def nothing_yet(*_args: Any, **_options: Any) -> None:
 def commands_are_remembered(patch: Patch) -> None:
     dispatch = Dispatcher.dispatch
 
-    def remembering(self: Dispatcher, command: Any) -> None:
+    def remembering(self: Dispatcher, command: Any, decided: int) -> None:
         vars(self).setdefault("_given", []).append(command)
-        dispatch(self, command)
+        dispatch(self, command, decided)
 
     patch.setattr(Dispatcher, "dispatch", remembering)
 
