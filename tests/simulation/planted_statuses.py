@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from minikubelet.core import apply, project, project_container
+from minikubelet.core import apply, backoff, project, project_container
 from minikubelet.core.backoff import CRASH_MAX
 from minikubelet.core.project import HOLDS
 from minikubelet.model.status import ContainerState, PodPhase
@@ -49,7 +49,8 @@ def addresses_are_anybodys(patch: Patch) -> None:
 
 
 def failed_calls_are_tried_again_after_minutes(patch: Patch) -> None:
-    patch.setattr(apply, "retry_delay", lambda _tries, _reason="": CRASH_MAX)
+    for module in (apply, backoff):
+        patch.setattr(module, "retry_delay", lambda _tries, _reason="": CRASH_MAX)
 
 
 STATUS_BUGS: Final[tuple[Plant, ...]] = (

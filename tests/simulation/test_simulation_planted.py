@@ -15,7 +15,7 @@ FIRST: Final = {
     "start_up_is_asked_again_after_a_restart": 70,
     "sidecars_end_with_all_others": 60,
     "a_list_drops_nothing": 80,
-    "back_off_is_too_long": 45,
+    "back_off_is_too_long": 100,
     "answers_need_not_be_in_a_row": 45,
     "what_looks_as_before_is_not_told": 40,
 }
