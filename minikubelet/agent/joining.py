@@ -56,6 +56,8 @@ class Joining:
         self._bootstrap: Connection | None = None
         self._bootstraps = False
         self._rotates = False
+        self.rotation: Rotation | None = None
+        """what keeps the client certificate fresh, where the agent does"""
 
     @property
     def bootstraps(self) -> bool:
@@ -78,14 +80,17 @@ class Joining:
 
     def tasks(self, client: ApiClient) -> tuple[Callable[[], Coroutine[object, object, None]], ...]:
         """What has to run until cancelled."""
-        return (lambda: self._run(client),) if self._bootstrap is not None or self._rotates else ()
+        if self._rotates:
+            self.rotation = Rotation(
+                client, self._store, client_wish(self._plan.node_name), times=self._times
+            )
+        return (self._run,) if self._bootstrap is not None or self._rotates else ()
 
-    async def _run(self, client: ApiClient) -> None:
+    async def _run(self) -> None:
         if self._bootstrap is not None:
             await self._join(self._bootstrap)
-        if self._rotates:
-            wish = client_wish(self._plan.node_name)
-            await Rotation(client, self._store, wish, times=self._times).run()
+        if self.rotation is not None:
+            await self.rotation.run()
 
     async def _join(self, bootstrap: Connection) -> None:
         backoff = Backoff(self._times.backoff, self._times.rng)

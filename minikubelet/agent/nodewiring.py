@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, NamedTuple
 
 import structlog
@@ -23,8 +24,9 @@ from minikubelet.apiclient.apicertwish import serving_wish
 from minikubelet.apiclient.apirotation import Rotation
 from minikubelet.model.settings import KubeletSettings
 from minikubelet.nodeapi.nodecerts import CertificateFault
+from minikubelet.nodeapi.nodemetrics import CertificateFigures
 from minikubelet.nodeapi.noderoutes import NodeApiSetup
-from minikubelet.nodeapi.nodeserver import ServedNode, serve_node_api
+from minikubelet.nodeapi.nodeserver import serve_node_api
 from minikubelet.stubapi.stubnodelinks import NodeLink
 
 SERVING_STORE: Final = "kubelet-server"
@@ -51,6 +53,7 @@ async def serve_node(
     """
     kubelet = plan.settings.kubelet
     store = PairStore(plan.cert_dir, SERVING_STORE)
+    rotations = {"client": reached.rotation} if reached.rotation is not None else {}
     setup = NodeApiSetup(
         node_name=plan.node_name,
         node_ips=plan.node_ips,
@@ -59,6 +62,9 @@ async def serve_node(
         logs=plan.places.logs,
         kubelet=kubelet,
         any_port=kubelet.port == KubeletSettings().port,
+        certificates=lambda: [
+            CertificateFigures(use, each.seconds_to_live(), each.errors) for use, each in rotations.items()
+        ],
     )
     insight = Insight(parts.view, plan.places.journal, parts.wired.prober)
     async with AsyncExitStack() as stack:
@@ -85,16 +91,11 @@ async def serve_node(
             host = _REACHED_AT.get(node.address, node.address)
             reached.stub.nodes.add(plan.node_name, NodeLink(host, node.port, node.token, node.client_context))
             stack.callback(reached.stub.nodes.remove, plan.node_name)
-        yield Serving(node.port, _rotation(plan, node, store, reached))
-
-
-def _rotation(plan: AgentPlan, node: ServedNode, store: PairStore, reached: Reached) -> Tasks:
-    """The certificate of the node API by request, where it is to come that way."""
-    if not plan.settings.kubelet.server_tls_bootstrap or reached.client is None:
-        return ()
-    wish = serving_wish(plan.node_name, (plan.node_name, *plan.node_ips))
-    rotation = Rotation(reached.client, store, wish, told=lambda: node.use_certificate(store.path))
-    return (rotation.run,)
+        if kubelet.server_tls_bootstrap and reached.client is not None:
+            wish = serving_wish(plan.node_name, (plan.node_name, *plan.node_ips))
+            told = partial(node.use_certificate, store.path)
+            rotations["server"] = Rotation(reached.client, store, wish, told=told)
+        yield Serving(node.port, (rotations["server"].run,) if "server" in rotations else ())
 
 
 def _is_usable(store: PairStore) -> bool:

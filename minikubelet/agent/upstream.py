@@ -15,6 +15,7 @@ from minikubelet.apiclient.apiconnection import Connection
 from minikubelet.apiclient.apierrors import KubeconfigError
 from minikubelet.apiclient.apikubeconfig import load_kubeconfig
 from minikubelet.apiclient.apirequests import ApiClient
+from minikubelet.apiclient.apirotation import Rotation
 from minikubelet.stubapi.stubserver import StubServer
 
 Tasks: TypeAlias = tuple[Callable[[], Coroutine[object, object, None]], ...]
@@ -27,6 +28,8 @@ class Reached(NamedTuple):
     stub: StubServer | None = None
     tasks: Tasks = ()
     """what has to run until cancelled"""
+    rotation: Rotation | None = None
+    """what keeps the client's certificate fresh"""
 
 
 @asynccontextmanager
@@ -43,7 +46,8 @@ async def reach_api(plan: AgentPlan) -> AsyncIterator[Reached]:
                 which = "bootstrap-kubeconfig" if joining.bootstraps else "kubeconfig"
                 raise StartFault(f"--{which}: {error}") from error
             async with _client(connection) as client:
-                yield Reached(client, tasks=joining.tasks(client))
+                tasks = joining.tasks(client)
+                yield Reached(client, tasks=tasks, rotation=joining.rotation)
         case Upstream.EMBEDDED:
             server = await _embedded(plan)
             try:

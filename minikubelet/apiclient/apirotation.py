@@ -7,6 +7,7 @@ No HTTP and no subject of its own: a wish, a store and an `Api` are given. Follo
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -73,6 +74,8 @@ class Rotation:
         self._times = times or RotationTimes()
         self._backoff = Backoff(self._times.backoff, self._times.rng)
         self._due: tuple[int, datetime] | None = None
+        self.errors = 0
+        """how often the next certificate could not be had"""
 
     async def run(self) -> None:
         """Go on until cancelled. The clock is looked at every minute, since it may be set."""
@@ -85,6 +88,7 @@ class Rotation:
                 async with asyncio.timeout(self._times.patience_seconds):
                     await self.renew()
             except (ApiError, ApiUnreachable, CertificateRefused, TimeoutError, OSError) as error:
+                self.errors += 1
                 problem = str(error) or "nobody has approved the request in time"
                 signer = self._wish.signer
                 _log.warning("a certificate could not be had yet", signer=signer, problem=problem)
@@ -100,6 +104,13 @@ class Rotation:
         ends = pair.certificate.not_valid_after_utc.isoformat() if pair else ""
         _log.info("a new certificate is in use", signer=self._wish.signer, until=ends)
         self._told()
+
+    def seconds_to_live(self) -> float:
+        """How long the certificate in use is still good for: negative if it is over, infinite without one."""
+        pair = self._store.load()
+        if pair is None:
+            return math.inf
+        return (pair.certificate.not_valid_after_utc - self._times.now()).total_seconds()
 
     def seconds_left(self, pair: Pair | None) -> float:
         """How long until the next certificate is asked for; a pair that does not fit is due at once."""

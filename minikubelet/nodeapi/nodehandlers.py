@@ -6,7 +6,8 @@ Belongs here: one handler per endpoint over what the agent handed in. May not be
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from minikubelet.nodeapi.nodelookup import Lookup, NodeView, bad_request
 from minikubelet.nodeapi.nodemetrics import (
     CONTENT_TYPE,
     STARTED,
+    CertificateFigures,
     RequestCount,
     agent_metrics,
     resource_metrics,
@@ -39,6 +41,7 @@ class Reading:
         logs: Path,
         config: Mapping[str, Any],
         requests: RequestCount,
+        certificates: Callable[[], Sequence[CertificateFigures]],
     ) -> None:
         self._lookup = lookup
         self._view = view
@@ -47,6 +50,7 @@ class Reading:
         self._logs = logs
         self._config = config
         self._requests = requests
+        self._certificates = certificates
 
     async def healthz(self, _: web.Request) -> web.Response:
         """`ok` as long as the event loop turns."""
@@ -100,7 +104,9 @@ class Reading:
 
     async def metrics(self, _: web.Request) -> web.Response:
         """`/metrics`."""
-        text = agent_metrics(self._view.pods(), self._view.status(), self._node_name, self._requests)
+        pods, status = self._view.pods(), self._view.status()
+        certificates = await asyncio.to_thread(self._certificates)  # which are read from their files
+        text = agent_metrics(pods, status, self._node_name, self._requests, certificates)
         return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
     async def resource_metrics(self, _: web.Request) -> web.Response:

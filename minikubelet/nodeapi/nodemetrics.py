@@ -6,13 +6,14 @@ usage comes from (`nodestats`). Format: prometheus.io, exposition formats 0.0.4.
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import minikubelet
 from minikubelet.model.status import from_rfc3339
@@ -44,6 +45,16 @@ class RequestCount:
         ]
 
 
+class CertificateFigures(NamedTuple):
+    """One that the agent keeps fresh: whether it is the `client` or the `server` that shows it, the seconds
+    until it is over, and how often the next one could not be had.
+    """
+
+    use: str
+    ttl: float
+    errors: int
+
+
 class Exposition:
     """Collects metrics and spells them."""
 
@@ -67,11 +78,17 @@ def _escaped(text: str) -> str:
 
 
 def _number(value: float) -> str:
+    if value == math.inf:
+        return "+Inf"
     return str(int(value)) if value == int(value) else repr(value)
 
 
 def agent_metrics(
-    pods: Mapping[str, Any], status: Mapping[str, Any], node_name: str, requests: RequestCount
+    pods: Mapping[str, Any],
+    status: Mapping[str, Any],
+    node_name: str,
+    requests: RequestCount,
+    certificates: Iterable[CertificateFigures] = (),
 ) -> str:
     """`/metrics`: the agent itself."""
     items = pods["items"]
@@ -103,8 +120,23 @@ def agent_metrics(
     out.add(
         "kubelet_http_inflight_requests", "gauge", "Requests being served now.", [({}, requests.under_way)]
     )
+    for each in certificates:
+        _certificate(out, each)
     _process(out)
     return out.text()
+
+
+_RENEW_ERRORS: Final = {
+    "client": "kubelet_certificate_manager_client_expiration_renew_errors",
+    "server": "kubelet_server_expiration_renew_errors",
+}
+
+
+def _certificate(out: Exposition, figures: CertificateFigures) -> None:
+    what = f"Seconds until the {figures.use} certificate expires, negative if it has, +Inf without one."
+    out.add(f"kubelet_certificate_manager_{figures.use}_ttl_seconds", "gauge", what, [({}, figures.ttl)])
+    what = f"Counter of renewals of the {figures.use} certificate that failed."
+    out.add(_RENEW_ERRORS[figures.use], "counter", what, [({}, figures.errors)])
 
 
 def _process(out: Exposition) -> None:

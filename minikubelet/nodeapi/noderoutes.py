@@ -5,7 +5,7 @@ Belongs here: paths, and which handler answers each. May not be here: who is let
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ from minikubelet.nodeapi.nodeguard import Guard
 from minikubelet.nodeapi.nodehandlers import Reading
 from minikubelet.nodeapi.nodeinsight import NodeInsight, Telling
 from minikubelet.nodeapi.nodelookup import Lookup, NodeView
+from minikubelet.nodeapi.nodemetrics import CertificateFigures
 from minikubelet.nodeapi.nodestats import Usage
 from minikubelet.nodeapi.nodestreaming import Streaming
 from minikubelet.ports.runtimeport import Runtime
@@ -32,6 +33,7 @@ class NodeApiSetup(msgspec.Struct, frozen=True, kw_only=True):
     `directory` holds the serving certificate (0700) unless `issued` is one with its key, `logs` the container
     logs. `port` None takes the
     settings' own; 0 takes a free one. With `any_port`, a port that is busy is no reason not to start.
+    `certificates` are those that the agent keeps fresh.
     """
 
     node_name: str
@@ -42,6 +44,7 @@ class NodeApiSetup(msgspec.Struct, frozen=True, kw_only=True):
     kubelet: KubeletSettings
     port: int | None = None
     any_port: bool = False
+    certificates: Callable[[], Sequence[CertificateFigures]] = tuple
 
 
 def node_routes(
@@ -63,6 +66,7 @@ def node_routes(
         logs=setup.logs,
         config=configuration(setup.kubelet),
         requests=guard.requests,
+        certificates=setup.certificates,
     )
     telling = Telling(insight)
     idle = setup.kubelet.streaming_connection_idle_timeout

@@ -182,6 +182,7 @@ def test_a_certificate_is_due_between_70_and_90_percent_of_its_life(tmp_path: Pa
                 assert rotation.seconds_left(pair) == rotation.seconds_left(pair), "it is drawn once"
                 now[0] = begins + life * 0.91
                 assert rotation.seconds_left(pair) <= 0
+                assert rotation.seconds_to_live() == pytest.approx((life * 0.09).total_seconds())
                 now[0] = begins - timedelta(days=3)
                 assert rotation.seconds_left(pair) > 0, "a clock that was set back makes no request"
             moved = Rotation(api, store, serving_wish("n1", ("n1", "192.0.2.8")), times=times)

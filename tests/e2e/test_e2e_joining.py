@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
+import yaml
 from cryptography import x509
 
 from tests.e2e.agent_process import CONFIG, AgentProcess
@@ -31,6 +35,18 @@ def server(state_dir: Path) -> Iterator[ApiServerProcess]:
     made = ApiServerProcess(state_dir / "api").start()
     yield made
     made.remove()
+
+
+def certificate_lives(agent: AgentProcess, server: ApiServerProcess) -> dict[str, float]:
+    """How long each certificate of the node is still good for, in seconds, as its metrics say."""
+    port = agent.get("node", agent.node)["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
+    user = yaml.safe_load(server.kubeconfig.read_text())["users"][0]["user"]
+    asked = Request(f"https://127.0.0.1:{port}/metrics", headers={"Authorization": f"Bearer {user['token']}"})
+    context = ssl.create_default_context(cafile=str(server.base / "apiserver" / "ca.crt"))
+    with urlopen(asked, context=context) as answer:
+        text = answer.read().decode()
+    found = re.findall(r"^kubelet_certificate_manager_(\w+)_ttl_seconds (.+)$", text, re.MULTILINE)
+    return {use: float(ttl) for use, ttl in found}
 
 
 def test_a_node_runs_its_static_pods_joins_when_it_is_let_in_and_stays_in(
@@ -90,6 +106,9 @@ def test_a_node_runs_its_static_pods_joins_when_it_is_let_in_and_stays_in(
     assert agent.kubectl("exec", "-n", "kube-system", name, "--", "echo", "there") == "there\n"
     agent.until(lambda: name in agent.kubectl("top", "pod", "-n", "kube-system", code=None), "its usage")
     assert agent.node in agent.kubectl("top", "node")
+    lives = certificate_lives(agent, server)
+    assert sorted(lives) == ["client", "server"]
+    assert min(lives.values()) > 0
 
 
 def test_a_bootstrap_kubeconfig_that_cannot_be_used_ends_the_start_with_the_reason(

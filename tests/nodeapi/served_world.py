@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import aiohttp
 from minikubelet.model.settings import KubeletSettings
 from minikubelet.nodeapi.nodeguard import Guard
 from minikubelet.nodeapi.nodeidentity import Identities
-from minikubelet.nodeapi.nodemetrics import RequestCount
+from minikubelet.nodeapi.nodemetrics import CertificateFigures, RequestCount
 from minikubelet.nodeapi.nodepermission import Permissions
 from minikubelet.nodeapi.noderoutes import NodeApiSetup, node_routes
 from minikubelet.nodeapi.nodeserver import ServedNode, serve_node_api
@@ -243,6 +244,10 @@ async def served(
         logs=directory / "logs",
         kubelet=kubelet or KubeletSettings(),
         port=0,
+        certificates=lambda: [
+            CertificateFigures("client", -5.5, 2),
+            CertificateFigures("server", math.inf, 0),
+        ],
     )
     async with connected(world.driver()) as runtime:
         sandbox = sandbox_of(world)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tests.running import run
 from tests.runtimes.contract.contract_world import connected, container_of, sandbox_of, started
 from tests.runtimes.simulated.simulated_world import SimulatedWorld
 
-LINE = re.compile(r'[a-z_]+(\{([a-z_]+="([^"\\\n]|\\.)*",?)+\})? [0-9.e+-]+')
+LINE = re.compile(r'[a-z_]+(\{([a-z_]+="([^"\\\n]|\\.)*",?)+\})? ([0-9.e+-]+|[+]Inf)')
 
 
 async def read(node: Served, path: str) -> Any:
@@ -77,6 +78,10 @@ def test_metrics_are_in_prometheus_format_under_upstream_s_names(state_dir: Path
             )
             assert found[counted] == 1
             assert found["process_resident_memory_bytes"] > 1_000_000
+            assert found["kubelet_certificate_manager_client_ttl_seconds"] == -5.5
+            assert found["kubelet_certificate_manager_client_expiration_renew_errors"] == 2
+            assert found["kubelet_certificate_manager_server_ttl_seconds"] == math.inf
+            assert found["kubelet_server_expiration_renew_errors"] == 0
             _, text = await node.ask("GET", "/metrics/resource")
             found = values(text)
             labels = '{container="main",namespace="default",pod="web"}'
