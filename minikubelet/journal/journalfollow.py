@@ -94,5 +94,6 @@ class Follower:
             self._scan = None
         if last_mark_in(rest, scan.crc) is not None:
             raise JournalError(
-                f"{self._directory / self._name}: corrupt behind record {scan.tail.seq} ({scan.problem})"
+                f"{self._directory / self._name}: corrupt behind record {scan.tail.seq} ({scan.problem});"
+                " what comes after it is read without following"
             )

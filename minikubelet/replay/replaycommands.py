@@ -56,6 +56,13 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
+def _said(text: str) -> str:
+    """A word; an empty one is more likely an unset variable than all that there is."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; name something, or leave it out")
+    return text
+
+
 def _output(parser: argparse.ArgumentParser, *forms: str) -> None:
     parser.add_argument("-o", "--output", choices=forms, default=forms[0], help=f"default: {forms[0]}")
 
@@ -83,16 +90,17 @@ def _why(subparsers: Any) -> None:
     text = "why something was decided: the chain of causes, back to the manifest, API write or exit code"
     parser = _command(subparsers, "why", "whycommand:run", text)
     parser.add_argument(
-        "pod", metavar="POD[/CONTAINER]", help="also NAMESPACE/POD and NAMESPACE/POD/CONTAINER"
+        "pod", type=_said, metavar="POD[/CONTAINER]", help="also NAMESPACE/POD and NAMESPACE/POD/CONTAINER"
     )
     parser.add_argument(
         "action",
         nargs="?",
+        type=_said,
         metavar="ACTION",
         help="start, restart, kill, stop, remove, delete, sandbox, back-off, refusal, eviction, mirror,"
         " status, probe, ready",
     )
-    parser.add_argument("--at", metavar="SEQ|TIME", help=f"as things stood then: {_MOMENT}")
+    parser.add_argument("--at", type=_said, metavar="SEQ|TIME", help=f"as things stood then: {_MOMENT}")
     parser.add_argument("--all", action="store_true", help="every such decision, not the last of each kind")
     _output(parser, "text", "json")
     _journal(parser)
@@ -102,10 +110,10 @@ def _why_not(subparsers: Any) -> None:
     text = "what holds something back: back-off, an older pod, a failed sandbox, a source not yet listed"
     parser = _command(subparsers, "why-not", "whynot:run", text)
     parser.add_argument(
-        "pod", metavar="POD[/CONTAINER]", help="also NAMESPACE/POD and NAMESPACE/POD/CONTAINER"
+        "pod", type=_said, metavar="POD[/CONTAINER]", help="also NAMESPACE/POD and NAMESPACE/POD/CONTAINER"
     )
     parser.add_argument("action", choices=("start", "restart", "ready", "delete"))
-    parser.add_argument("--at", metavar="SEQ|TIME", help=f"as things stood then: {_MOMENT}")
+    parser.add_argument("--at", type=_said, metavar="SEQ|TIME", help=f"as things stood then: {_MOMENT}")
     _output(parser, "text", "json")
     _journal(parser)
 
@@ -113,16 +121,16 @@ def _why_not(subparsers: Any) -> None:
 def _timeline(subparsers: Any) -> None:
     text = "what happened and what was decided, in order: text, JSON, an HTML page or a Perfetto trace"
     parser = _command(subparsers, "timeline", "timelinecommand:run", text)
-    parser.add_argument("--pod", metavar="POD", help="of one pod, and of the node")
-    parser.add_argument("--container", metavar="NAME", help="of one container")
+    parser.add_argument("--pod", type=_said, metavar="POD", help="of one pod, and of the node")
+    parser.add_argument("--container", type=_said, metavar="NAME", help="of one container")
     parser.add_argument(
         "--kind", action="append", metavar="KIND", help="PodSet, StartContainer …; repeatable"
     )
     since = f"from then on: {_MOMENT}, or 10m: the last ten minutes"
-    parser.add_argument("--since", metavar="WHEN", help=since)
-    parser.add_argument("--until", metavar="WHEN", help="up to then; as --since")
-    parser.add_argument("--html", metavar="FILE", help="write one self-contained page")
-    parser.add_argument("--perfetto", metavar="FILE", help="write a trace for ui.perfetto.dev")
+    parser.add_argument("--since", type=_said, metavar="WHEN", help=since)
+    parser.add_argument("--until", type=_said, metavar="WHEN", help="up to then; as --since")
+    parser.add_argument("--html", type=_said, metavar="FILE", help="write one self-contained page")
+    parser.add_argument("--perfetto", type=_said, metavar="FILE", help="write a trace for ui.perfetto.dev")
     _output(parser, "text", "json")
     _journal(parser)
 
@@ -130,8 +138,8 @@ def _timeline(subparsers: Any) -> None:
 def _state(subparsers: Any) -> None:
     text = "the pods as the agent saw them at a moment, as Kubernetes objects"
     parser = _command(subparsers, "state", "stateview:run", text)
-    parser.add_argument("--at", metavar="SEQ|TIME", help=f"{_MOMENT}; default: the journal's end")
-    parser.add_argument("--pod", metavar="POD", help="one pod only")
+    parser.add_argument("--at", type=_said, metavar="SEQ|TIME", help=f"{_MOMENT}; default: the journal's end")
+    parser.add_argument("--pod", type=_said, metavar="POD", help="one pod only")
     _output(parser, "yaml", "json", "table")
     _journal(parser)
 
@@ -143,16 +151,20 @@ def _diff(subparsers: Any) -> None:
     )
     parser = _command(subparsers, "diff", "historydiff:run", text)
     parser.add_argument("journals", nargs="*", metavar="JOURNAL", help="two of the same events, or one")
-    parser.add_argument("--at", nargs=2, metavar=("A", "B"), help=f"two moments of one journal: {_MOMENT}")
-    parser.add_argument("--pod", metavar="POD", help="one pod only (with --at)")
+    parser.add_argument(
+        "--at", type=_said, nargs=2, metavar=("A", "B"), help=f"two moments of one journal: {_MOMENT}"
+    )
+    parser.add_argument("--pod", type=_said, metavar="POD", help="one pod only (with --at)")
     _journal(parser, stray=False)
 
 
 def _export(subparsers: Any) -> None:
     text = "write a part of a journal as one compressed, self-verifying file for a bug report"
     parser = _command(subparsers, "export", "exportcommand:run", text)
-    parser.add_argument("--pod", metavar="POD", help="one pod, and what concerns the node")
-    parser.add_argument("--last", metavar="DURATION", help="the end of the history only, such as 1h")
+    parser.add_argument("--pod", type=_said, metavar="POD", help="one pod, and what concerns the node")
+    parser.add_argument(
+        "--last", type=_said, metavar="DURATION", help="the end of the history only, such as 1h"
+    )
     parser.add_argument(
         "--anonymise",
         "--anonymize",
@@ -200,9 +212,16 @@ def _what_if(subparsers: Any) -> None:
         metavar=("SEQ", "PATH=VALUE"),
         help="with another value in this event: exit_code=0, pod.spec.containers[app].image=busybox",
     )
-    add("--manifest", action="append", default=[], metavar="FILE", help="with its pods defined by this file")
+    add(
+        "--manifest",
+        type=_said,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="with its pods defined by this file",
+    )
     add("--setting", action="append", default=[], metavar="NAME=VALUE", help="with another setting")
-    add("--pod", metavar="POD", help="show what concerns this pod only")
+    add("--pod", type=_said, metavar="POD", help="show what concerns this pod only")
     _output(parser, "text", "json")
     _journal(parser)
 

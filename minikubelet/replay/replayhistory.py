@@ -6,7 +6,7 @@ any event means.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,19 +100,31 @@ def walk(reader: JournalReader, from_seq: int = 0) -> Iterator[Head | Step]:
             yield Step(event, commands)
 
 
+def begun_by(heads: Iterable[SegmentHeader], at: int) -> Iterator[SegmentHeader]:
+    """The parts of a history up to the first that a time (µs) may be in.
+
+    Where a part begins earlier than the one before it, the clock was set back in that one.
+    """
+    before = 0
+    for head in heads:
+        if head.created > at or head.created < before:
+            return
+        before = head.created
+        yield head
+
+
 def nearest_start(reader: JournalReader, *, seq: int | None = None, at: int | None = None) -> int:
     """The seq from which reading has to begin to know the state at a moment (neither: at the end).
 
     That is the newest part before it which begins with a snapshot in today's form; 0 where there is none.
+    A clock that was set back makes a time come twice: its first time is meant.
     """
     schema = schema_hash()
+    heads = reader.headers()
     usable = [
         head.first
-        for head in reader.headers()
-        if head.snapshot is not None
-        and head.schema == schema
-        and (seq is None or head.first <= seq)
-        and (at is None or head.created <= at)
+        for head in (heads if at is None else begun_by(heads, at))
+        if head.snapshot is not None and head.schema == schema and (seq is None or head.first <= seq)
     ]
     return max(usable, default=0)
 

@@ -13,6 +13,7 @@ from minikubelet.replay.replayerrors import ReplayError
 from minikubelet.wire.durations import parse_duration
 
 SECOND = 1_000_000
+_DIGITS = 18
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _LONGEST = 100 * 365 * _DAY * SECOND
 
@@ -32,10 +33,17 @@ class Moment(NamedTuple):
         return (self.seq is not None and seq < self.seq) or (self.at is not None and at < self.at)
 
 
+def whole_number(text: str) -> int | None:
+    """A seq, an index, a count as a person writes it; None for anything else, and what nothing reaches."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
+
+
 def parse_moment(text: str) -> Moment:
     """Read `1234`, `2024-05-01T10:00:00Z` or `2024-05-01 10:00:00` (UTC); raises ReplayError."""
-    if text.isascii() and text.isdigit():
-        return Moment(seq=int(text))
+    if (seq := whole_number(text)) is not None:
+        return Moment(seq=seq)
+    if text.isdigit():
+        raise ReplayError(f"{text[:40]!r} is no moment: no history has so many records")
     spelt = text.strip().replace(" ", "T")
     if not re.search(r"(Z|[+-]\d\d:?\d\d)$", spelt):
         spelt += "Z"

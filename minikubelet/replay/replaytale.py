@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -56,7 +57,7 @@ class Entry(msgspec.Struct, frozen=True):
         return str(getattr(self.body, "container", ""))
 
 
-class Tale(msgspec.Struct, frozen=True):
+class Tale(msgspec.Struct, frozen=True, dict=True):
     """All that a history tells of one slot: entries by seq (with the node's), and the state it began with."""
 
     slot: str
@@ -65,6 +66,14 @@ class Tale(msgspec.Struct, frozen=True):
     first_seq: int
     last_at: int
     before: Slot | None
+
+    @cached_property
+    def seqs_by_kind(self) -> dict[type, list[int]]:
+        """The seqs of the records of each kind, in order."""
+        found: dict[type, list[int]] = {}
+        for seq, entry in self.entries.items():
+            found.setdefault(type(entry.body), []).append(seq)
+        return found
 
 
 def journal_of(options: argparse.Namespace) -> JournalReader:

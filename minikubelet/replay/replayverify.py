@@ -78,8 +78,8 @@ class Findings(msgspec.Struct):
         self.commands += other.commands
         self.snapshots += other.snapshots
         self.skipped += other.skipped
-        self.first_at = self.first_at or other.first_at
-        self.last_at = other.last_at or self.last_at
+        self.first_at = min(self.first_at or other.first_at, other.first_at or self.first_at)
+        self.last_at = max(self.last_at, other.last_at)
         self.last_seq = max(self.last_seq, other.last_seq)
         self.divergences += other.divergences
         self.remarks += [one for one in other.remarks if one not in self.remarks]
@@ -182,8 +182,9 @@ class Verifier:
             raise ReplayError(
                 f"record {event.seq} and what was decided from it: {error}; use the version that recorded it"
             ) from None
-        found.first_at = found.first_at or event.at
-        found.last_at, found.last_seq = event.at, recorded[-1].seq if recorded else event.seq
+        found.first_at = min(found.first_at or event.at, event.at)
+        found.last_at = max(found.last_at, event.at)
+        found.last_seq = recorded[-1].seq if recorded else event.seq
         found.commands += len(recorded)
         if not same:
             found.divergences.append(_divergence(step, decisions))

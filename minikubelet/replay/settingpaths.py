@@ -15,6 +15,7 @@ import msgspec
 from minikubelet.core.events import AnyEvent, PodSet
 from minikubelet.replay.podnaming import suggestions
 from minikubelet.replay.replayerrors import ReplayError
+from minikubelet.replay.replaymoments import whole_number
 from minikubelet.wire.check_pod import check_pod
 from minikubelet.wire.fieldpaths import Findings, spell_path
 
@@ -115,8 +116,8 @@ def _in_sequence(
     names = [str(getattr(item, "name", index)) for index, item in enumerate(target)]
     if path[0] in names:
         index = names.index(path[0])
-    elif path[0].isdigit() and int(path[0]) < len(target):
-        index = int(path[0])
+    elif (number := whole_number(path[0])) is not None and number < len(target):
+        index = number
     else:
         raise ReplayError(f"there is no {here}; {suggestions(path[0], names, 'items')}")
     item = target[index]

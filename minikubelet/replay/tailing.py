@@ -53,12 +53,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _newest(reader: JournalReader, lines: int) -> int:
     """The seq with which the last so many records begin."""
-    newest: deque[int] = deque()
-    for head in reversed(reader.headers()):
-        newest = deque(
-            (record.seq for record in reader.records(head.first)), maxlen=min(max(lines, 1), sys.maxsize)
-        )
-        if len(newest) == newest.maxlen:
+    newest: deque[int] = deque(maxlen=min(max(lines, 1), sys.maxsize))
+    firsts = [head.first for head in reader.headers()]
+    last = max((record.seq for record in reader.records(firsts[-1])), default=firsts[-1])
+    # In the part that holds the first of them where no record is missing; else somewhere in the whole.
+    for first in (max((one for one in firsts if one <= last - lines), default=firsts[0]), firsts[0]):
+        newest.clear()
+        newest.extend(record.seq for record in reader.records(first))
+        if len(newest) == newest.maxlen or first == firsts[0]:
             break
     if not newest:
         return 0
@@ -66,9 +68,13 @@ def _newest(reader: JournalReader, lines: int) -> int:
 
 
 async def _follow(reader: JournalReader, start: int, show: Callable[[Record], None]) -> None:
+    last = 0
     async for record in reader.follow(start):
+        if last and record.seq > last + 1:
+            sys.stderr.write(f"records {last + 1} to {record.seq - 1} are missing\n")
         show(record)
         sys.stdout.flush()
+        last = record.seq
 
 
 class _Text:

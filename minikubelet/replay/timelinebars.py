@@ -85,7 +85,8 @@ class Bars:
         known = self._open.pop(lane, None)
         if known is not None:
             begins, look, label = known
-            self._done.append(Bar(*lane, begins, self._now, look, label))
+            # Where the clock was set back meanwhile, how long it lasted is not known.
+            self._done.append(Bar(*lane, begins, max(begins, self._now), look, label))
 
 
 def _of_pod(status: PodStatus) -> tuple[str, str]:

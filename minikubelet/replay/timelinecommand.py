@@ -62,9 +62,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     """Raise ReplayError for what would be left aside without a word."""
-    named = ("html", "perfetto", "pod", "container", "since", "until")
-    for name in (each for each in named if getattr(options, each) == ""):
-        raise ReplayError(f"--{name} is empty; name something, or leave it out")
     for name in ("html", "perfetto"):
         given = getattr(options, name)
         if given == "-":

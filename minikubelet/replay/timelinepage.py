@@ -40,9 +40,9 @@ def page(node: str, rows: list[Row], bars: Bars, damage: Iterable[str]) -> str:
 
 
 def data_of(node: str, rows: list[Row], bars: Bars) -> dict[str, Any]:
-    """What the page draws: lanes, bars and marks, times in µs from the first row."""
-    start = rows[0].at
-    found = bars.within(rows[0].at, rows[-1].at)
+    """What the page draws: lanes, bars and marks, times in µs from the earliest."""
+    start, end = min(row.at for row in rows), max(row.at for row in rows)
+    found = bars.within(start, end)
     lanes = _lanes(rows, [(bar.slot, bar.container) for bar in found])
     kinds = {kind: n for n, kind in enumerate(dict.fromkeys(row.kind for row in rows))}
     return {

@@ -36,7 +36,7 @@ def _data(damage: Iterable[str]) -> str:
 def trace_events(node: str, rows: list[Row], bars: Bars) -> Iterator[dict[str, Any]]:
     """Names of lanes, bars, marks, and a flow for each cause."""
     lanes: dict[tuple[str, str], tuple[int, int]] = {}
-    found = bars.within(rows[0].at, rows[-1].at)
+    found = bars.within(min(row.at for row in rows), max(row.at for row in rows))
     slots = {row.slot for row in rows} | {bar.slot for bar in found}
     pids = {slot: n for n, slot in enumerate(dict.fromkeys(["", *sorted(slots)]), 1)}
 

@@ -18,7 +18,7 @@ from minikubelet.journal.journalreader import JournalReader
 from minikubelet.ports.journalport import Record, RecordKind
 from minikubelet.replay.podnaming import choose, resolve, suggestions
 from minikubelet.replay.replayerrors import ReplayError
-from minikubelet.replay.replayhistory import brief_of
+from minikubelet.replay.replayhistory import begun_by, brief_of
 from minikubelet.replay.replaymoments import Moment, clock, duration, parse_moment, span
 from minikubelet.replay.replaytale import first_state, nodes_of
 from minikubelet.replay.sentences import because, of_command, of_event
@@ -48,6 +48,7 @@ class Overview(msgspec.Struct):
     kinds: dict[str, None] = {}
     first_at: int = 0
     last_at: int = 0
+    latest_at: int = 0
     records: int = 0
 
 
@@ -68,8 +69,9 @@ def overview(reader: JournalReader, begin: int = 0) -> Overview:
     for record in reader.records(begin):
         names = _names_of(record.body)
         found.kinds[names.kind] = None
-        found.first_at = found.first_at or record.at
+        found.first_at = min(found.first_at or record.at, record.at)
         found.last_at = record.at
+        found.latest_at = max(found.latest_at, record.at)
         found.records += 1
         if names.slot:
             containers = found.slots.setdefault(names.slot, {})
@@ -156,11 +158,15 @@ def _moment(text: str, found: Overview) -> Moment:
 def begin_of(reader: JournalReader, since: Moment | None) -> int:
     """The seq with which reading has to begin so that nothing since that moment is missed.
 
-    Times may have been set back: so it is a part before the one that a time is in.
+    Times may have been set back: so it is a part before the first that a time may be in.
     """
     if since is None:
         return 0
-    begun = [head.first for head in reader.headers() if not since.behind(head.first, head.created)]
+    heads = reader.headers()
+    if since.at is None:
+        begun = [head.first for head in heads if not since.behind(head.first, head.created)]
+    else:
+        begun = [head.first for head in begun_by(heads, since.at)]
     parts_back = 1 if since.at is None else 2
     return begun[-parts_back] if len(begun) >= parts_back else 0
 
@@ -222,6 +228,6 @@ def nothing(found: Overview, wanted: Filter) -> str:
     """What to say where no row passes."""
     if not found.records:
         return "the journal holds no records"
-    said = f"it reaches from {clock(found.first_at)} to {clock(found.last_at)} UTC"
+    said = f"it reaches from {clock(found.first_at)} to {clock(found.latest_at)} UTC"
     what = f" of {wanted.slot}" if wanted.slot else ""
     return f"nothing{what} passes these filters; {said}; {suggestions('', found.kinds, 'kinds')}"

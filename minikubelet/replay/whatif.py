@@ -232,7 +232,8 @@ class Scenario:
 def _setting(text: str) -> tuple[str, Given, str]:
     """The field of a setting, its value, and how both were spelt."""
     path, value = assignment(text, "NAME=VALUE, such as maxPods=10")
-    return _SETTINGS[choose(path[0], _SETTINGS, "setting")], value, text
+    name = ".".join(path)
+    return _SETTINGS[choose(name, _SETTINGS, "setting")], value, text
 
 
 def _with_settings(state: State, settings: Sequence[tuple[str, Given, str]]) -> State:

@@ -18,7 +18,7 @@ from minikubelet.core.commands import AnyCommand, PublishStatus
 from minikubelet.replay.fielddiff import changes, spell
 from minikubelet.replay.podnaming import resolve
 from minikubelet.replay.replayerrors import OK, ReplayError, command
-from minikubelet.replay.replaymoments import clock, duration
+from minikubelet.replay.replaymoments import clock, duration, whole_number
 from minikubelet.replay.replaypaint import say, say_json_array
 from minikubelet.replay.replayprogress import progress
 from minikubelet.replay.replaytale import journal_of, nodes_of, tell_damage
@@ -94,9 +94,10 @@ def changes_of(options: argparse.Namespace) -> Changes:
 
 
 def _seq(text: str) -> int:
-    if not text.isdigit():
+    seq = whole_number(text)
+    if seq is None:
         raise ReplayError(f"{text!r} is no seq of an event")
-    return int(text)
+    return seq
 
 
 def recorded_of(outcome: Outcome) -> list[tuple[AnyCommand, tuple[int, ...]]]:

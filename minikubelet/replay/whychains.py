@@ -6,10 +6,10 @@ A decision names the events it follows from; an event goes back to the command i
 
 from __future__ import annotations
 
+from bisect import bisect, bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
-from itertools import dropwhile
 
 from minikubelet.core import commands as c
 from minikubelet.core import events as e
@@ -101,8 +101,7 @@ def order_behind(tale: Tale, entry: Entry) -> Entry | None:  # noqa: C901, PLR09
         case e.TimerFired():
             return _order(tale, entry, c.WakeAt)
         case e.MirrorSeen() | e.MirrorGone():
-            kinds = (c.CreateMirror, c.DeleteMirror)
-            return _before(tale, entry, lambda one: isinstance(one.command, kinds))
+            return _before(tale, entry, (c.CreateMirror, c.DeleteMirror), lambda _: True)
         case e.ContainerProbed():
             return _started(tale, entry, event.container_id)
         case e.PodObserved():
@@ -118,13 +117,11 @@ def _order(tale: Tale, entry: Entry, kind: type[c.AnyCommand], **fields: object)
 
     def matches(one: Entry) -> bool:
         command = one.command
-        return (
-            isinstance(command, kind)
-            and getattr(command, "uid", uid) == (uid or getattr(command, "uid", None))
-            and all(getattr(command, key) == value for key, value in fields.items())
+        return getattr(command, "uid", uid) == (uid or getattr(command, "uid", None)) and all(
+            getattr(command, key) == value for key, value in fields.items()
         )
 
-    return _before(tale, entry, matches)
+    return _before(tale, entry, (kind,), matches)
 
 
 def _failed(tale: Tale, entry: Entry, event: e.CommandFailed) -> Entry | None:
@@ -134,11 +131,12 @@ def _failed(tale: Tale, entry: Entry, event: e.CommandFailed) -> Entry | None:
         command = one.command
         return (
             isinstance(command, c.RuntimeCommand)
-            and (type(command).__name__, command.uid) == (event.command, event.uid)
+            and command.uid == event.uid
             and c.lane_of(command) == event.lane
         )
 
-    return _before(tale, entry, matches)
+    kinds = [kind for kind in tale.seqs_by_kind if kind.__name__ == event.command]
+    return _before(tale, entry, kinds, matches)
 
 
 def _observed_start(tale: Tale, entry: Entry, event: e.PodObserved) -> Entry | None:
@@ -150,6 +148,7 @@ def _observed_start(tale: Tale, entry: Entry, event: e.PodObserved) -> Entry | N
     return _started(tale, entry, newest.id) or _before(
         tale,
         entry,
+        (c.StartContainer,),
         lambda one: (
             isinstance(one.command, c.StartContainer)
             and (one.command.uid, one.command.container, one.command.attempt)
@@ -162,13 +161,21 @@ def _started(tale: Tale, entry: Entry, container_id: str) -> Entry | None:
     return _before(
         tale,
         entry,
-        lambda one: isinstance(one.event, e.ContainerStarted) and one.event.container_id == container_id,
+        (e.ContainerStarted,),
+        lambda one: getattr(one.event, "container_id", "") == container_id,
     )
 
 
-def _before(tale: Tale, entry: Entry, matches: Callable[[Entry], bool]) -> Entry | None:
-    earlier = dropwhile(lambda seq: seq >= entry.seq, reversed(tale.entries))
-    return next((tale.entries[seq] for seq in earlier if matches(tale.entries[seq])), None)
+def _before(
+    tale: Tale, entry: Entry, kinds: Iterable[type], matches: Callable[[Entry], bool]
+) -> Entry | None:
+    """The last record of these kinds before an entry that matches."""
+    found = 0
+    for kind in kinds:
+        seqs = tale.seqs_by_kind.get(kind, [])
+        earlier = reversed(seqs[bisect(seqs, found) : bisect_left(seqs, entry.seq)])
+        found = next((seq for seq in earlier if matches(tale.entries[seq])), found)
+    return tale.entries.get(found)
 
 
 def definition_before(tale: Tale, entry: Entry) -> Entry | None:
@@ -180,6 +187,6 @@ def definition_before(tale: Tale, entry: Entry) -> Entry | None:
     def other(one: Entry) -> bool:
         return isinstance(one.event, e.PodSet) and one.event.deletion_at is None
 
-    found = _before(tale, entry, other)
+    found = _before(tale, entry, (e.PodSet,), other)
     differs = found is not None and isinstance(found.event, e.PodSet) and found.event.pod != event.pod
     return found if differs else None

@@ -100,9 +100,10 @@ def run(options: argparse.Namespace) -> int:
 def _action(options: argparse.Namespace) -> str:
     """The action that is asked for; raises ReplayError."""
     asked = options.action or "anything"
-    if "/" in asked or Path(asked).exists():
+    meant = SYNONYMS.get(asked.lower(), asked)
+    if meant not in ACTIONS and ("/" in asked or Path(asked).exists()):
         raise ReplayError(f"{asked!r} is no action; a journal is named as --journal {asked}")
-    return choose(SYNONYMS.get(asked.lower(), asked), ACTIONS, "action")
+    return choose(meant, ACTIONS, "action")
 
 
 def _tell(tale: Tale, chosen: Iterable[Told], left: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from minikubelet.core.admission import awaits_labels
 from minikubelet.core.backoff import CRASH_MAX
-from minikubelet.core.commands import NEXT_SANDBOX, SANDBOX_LANE
+from minikubelet.core.commands import NEXT_SANDBOX, SANDBOX_LANE, Reason
 from minikubelet.core.plan import waits_for
 from minikubelet.core.plan_sync import due_at
 from minikubelet.core.probes import has_started
@@ -85,6 +85,8 @@ def _finished(scene: Scene, gen: Generation) -> str:
         return f"the node has refused the pod: {gen.refused.reason}: {gen.refused.message}"
     if gen.over:
         return "the API server shows it as ended already: nothing of it is started"
+    if gen.ending is not None and gen.ending.reason is not Reason.POD_FINISHED:
+        return f"the pod has ended for good: {of_reason(gen.ending.reason)} ({clock(gen.ending.at)})"
     every = (*init_containers(gen), *main_containers(gen))
     policies = dict.fromkeys(policy_of(gen, c.name, scene.node.behaviours) for c in every)
     policy = " and ".join(policies) or restart_policy(gen)
@@ -202,7 +204,9 @@ def of_ready(scene: Scene, gen: Generation, names: list[str]) -> Iterator[str]:
         yield from _of_stage(scene, gen)
         return
     status = project(gen, scene.node, Moment(0, scene.now))
-    unready = [s.name for s in status.container_statuses if not s.ready and s.name in names]
+    sidecars = {container.name for container in init_containers(gen) if is_sidecar(container)}
+    shown = (*(s for s in status.init_container_statuses if s.name in sidecars), *status.container_statuses)
+    unready = [s.name for s in shown if not s.ready and s.name in names]
     for condition in status.conditions:
         if condition.status != "True":
             said = ": ".join(text for text in (condition.reason, condition.message) if text)

@@ -208,7 +208,7 @@ class SimApi:
                     position = version
                     self.shown(kind, (pod,))
                     yield Changed(kind, pod)
-                if position >= self.version:
+                if position >= self.version and epoch == self._epoch:
                     await self._changed.wait()
                     await asyncio.sleep(self.faults.latency + self.slow)
                 stands = epoch == self._epoch and self._random.random() >= self.faults.broken_watch

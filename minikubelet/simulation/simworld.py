@@ -172,6 +172,8 @@ class World:
         if power:
             self.disk.tear(self.random)
             self.store.tear(self.random)
+            # A pod whose definition is lost starts nothing until its source tells of it again.
+            self.safety.restarts.exact = False
         else:
             self.disk.forget()
             self.store.cut(self.random)

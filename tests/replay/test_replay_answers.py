@@ -6,9 +6,20 @@ import pytest
 
 from minikubelet.core import events as e
 from minikubelet.model.pod import ProbeKind
-from tests.replay.replay_world import Ran, run_command, shop
+from tests.replay.history_scripts import layers
+from tests.replay.replay_world import Ran, parse, run_command, shop
 from tests.replay.scripted_world import World
 
+LAYERED = """
+apiVersion: v1
+kind: Pod
+metadata: {name: layered}
+spec:
+  initContainers:
+  - {name: proxy, image: "busybox:1.36", restartPolicy: Always}
+  containers:
+  - {name: main, image: "busybox:1.36"}
+"""
 Capture = pytest.CaptureFixture[str]
 SETUP = (
     "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n"
@@ -98,10 +109,14 @@ def test_where_only_a_status_was_told_that_is_it(tmp_path: Path, capsys: Capture
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (("timeline", "--html", ""), "--html is empty"),
         (("timeline", "--html", "-"), "needs a file's name"),
         (("timeline", "--html", "x.html", "-o", "json"), "ask for one at a time"),
-        (("timeline", "--pod", ""), "--pod is empty"),
+        (("diff", "a.mkx", "b.mkx", "--journal", "c.mkx"), "three journals are named"),
+        (("diff", "a.mkx", "--journal", "c.mkx"), "two journals are named"),
+        (("state", "--at", "1" * 5000), "no history has so many records"),
+        (("what-if", "--set", "²", "a=1"), "is no seq"),
+        (("what-if", "--set", "5", "sources[²]=api"), "there is no"),
+        (("what-if", "--setting", "maxPods.foo=1"), "maxPods.foo"),
         (("timeline", "--since", "10x"), "or how long before the end (10m)"),
         (("tail", "--from", "3", "-n", "4"), "leave one of them out"),
         (("shrink", "--decision", "9", "-o", "x.mkx", "--pytest", "/none/t.py"), "no directory /none"),
@@ -140,3 +155,65 @@ def test_where_the_agent_set_aside_what_it_could_not_use_is_said(journal: Path, 
     for words in (("replay",), ("timeline",)):
         ran = run_command(capsys, *words, default=journal)
         assert f"it has set aside in {journal}/quarantine" in ran.out + ran.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("timeline", "--html", ""),
+        ("timeline", "--pod", ""),
+        ("export", "--pod", "", "-o", "x.mkx"),
+        ("export", "--last", "", "-o", "x.mkx"),
+        ("state", "--pod", ""),
+        ("why", "web", ""),
+        ("why", "web", "--at", ""),
+        ("why-not", "", "start"),
+        ("what-if", "--drop", "5", "--pod", ""),
+        ("diff", "--at", "", "5"),
+    ],
+)
+def test_an_empty_word_does_not_stand_for_all(capsys: Capture, words: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(*words)
+    assert (ended.value.code, "it is empty" in capsys.readouterr().err) == (2, True)
+
+
+def test_an_action_is_one_whatever_lies_in_the_working_directory(
+    journal: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("start", "anything"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert run_command(capsys, "why", "web", "start", default=journal).code == 0
+    assert run_command(capsys, "why", "web", default=journal).code == 0
+
+
+def test_one_journal_that_an_option_names_is_compared_with_today(journal: Path, capsys: Capture) -> None:
+    assert run_command(capsys, "diff", "--journal", str(journal)).code == 0
+
+
+def test_a_cause_that_one_journal_has_lost_is_no_difference(tmp_path: Path, capsys: Capture) -> None:
+    world = shop()
+    world.write_segments(tmp_path / "whole")
+    world.write_segments(tmp_path / "torn")
+    sorted((tmp_path / "torn").glob("*.mkj"))[1].unlink()
+    ran = run_command(capsys, "diff", str(tmp_path / "whole"), str(tmp_path / "torn"))
+    assert (ran.code, "0 of them with other decisions" in ran.out) == (0, True), ran
+
+
+def test_why_not_names_what_ended_the_pod(tmp_path: Path, capsys: Capture) -> None:
+    layers().write_segments(tmp_path / "j")
+    said = run_command(capsys, "why-not", "slow", "start", default=tmp_path / "j").out
+    assert "the pod has ended for good: activeDeadlineSeconds has passed" in said
+
+
+def test_why_not_ready_tells_of_sidecars(tmp_path: Path, capsys: Capture) -> None:
+    world = World()
+    world.start()
+    pod = world.manifest(LAYERED)
+    world.exit(pod, "proxy", 1, "Error")
+    world.exit(pod, "proxy", 1, "Error")
+    world.write_segments(tmp_path / "j")
+    for name in ("layered", "layered/proxy"):
+        said = run_command(capsys, "why-not", name, "ready", default=tmp_path / "j").out
+        assert "back-off ends in 10s" in said, said

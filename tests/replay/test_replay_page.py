@@ -7,11 +7,14 @@ import pytest
 
 from minikubelet.core.commands import StartContainer
 from minikubelet.replay.replayhistory import open_journal
+from minikubelet.replay.replaymoments import Moment
+from minikubelet.replay.standing import stand_at
 from minikubelet.replay.timelinebars import Bars
 from minikubelet.replay.timelinepage import write_page
 from minikubelet.replay.timelinerows import Filter, Row, rows
 from tests.replay.browser_world import Page, open_page
-from tests.replay.replay_world import shop
+from tests.replay.replay_world import WEB, shop
+from tests.replay.scripted_world import World
 from tests.running import eventually, run
 
 pytestmark = pytest.mark.browser
@@ -21,7 +24,11 @@ HITS = "document.getElementById('hits').textContent"
 
 
 def make_page(path: Path, *damage: str) -> list[Row]:
-    shop().write_segments(path / "journal")
+    return written(shop(), path, *damage)
+
+
+def written(world: World, path: Path, *damage: str) -> list[Row]:
+    world.write_segments(path / "journal")
     found = list(rows(open_journal(path / "journal"), Filter()))
     bars = Bars()
     for row in found:
@@ -105,3 +112,37 @@ def test_zoom_pan_and_theme_change_what_is_drawn(tmp_path: Path) -> None:
             assert page.errors == []
 
     run(main())
+
+
+def test_a_clock_that_was_set_back_hides_nothing(tmp_path: Path) -> None:
+    """An hour back in the middle: all marks and bars are there, and each can be brought into view."""
+    world = World()
+    world.start()
+    pod = world.manifest(WEB)
+    world.exit(pod, "setup", 0)
+    world.pass_time(100)
+    world.exit(pod, "app", 1, "Error")
+    world.segment()
+    world.at -= 3600 * 1_000_000
+    for _ in range(3):
+        world.exit(pod, "app", 1, "Error")
+        world.pass_time(60)
+    found = written(world, tmp_path)
+    first, last = found[0], found[-1]
+    assert last.at < first.at
+
+    async def main() -> None:
+        async with open_page(tmp_path / "page.html", tmp_path / "profile") as page:
+            assert await page.value("timeline.span") > 3500e6
+            for row in (first, last):
+                await click_mark(page, row.seq)
+                await eventually(lambda: page.value(f"({RECORD}).length > 0"), "a record")
+                assert await page.value(PANEL) in {str(each.seq) for each in found if each.at == row.at}
+            assert page.errors == []
+
+    run(main())
+    reader = open_journal(tmp_path / "journal")
+    assert next(rows(reader, Filter(since=Moment(at=first.at)))).seq == first.seq
+    seen = stand_at(reader, Moment(at=first.at + 5_000_000))
+    assert seen.at == first.at + 5_000_000
+    assert seen.seq < max(row.seq for row in found if row.at > first.at)

@@ -42,6 +42,25 @@ def test_what_retention_took_is_said(tmp_path: Path, capsys: Capture) -> None:
     assert "records before 33 are gone" in ran.err
 
 
+def test_the_newest_are_found_across_what_is_missing(tmp_path: Path, capsys: Capture) -> None:
+    world = shop()
+    world.write_segments(tmp_path / "j")
+    sorted((tmp_path / "j").iterdir())[1].unlink()
+    shown = run_command(capsys, "tail", "-n", "40", "-o", "json", default=tmp_path / "j").out.splitlines()
+    left = [json.loads(line)["seq"] for line in shown]
+    assert len(left) == 40
+    assert left[-1] == world.records[-1].seq
+    assert left[0] <= 32
+
+
+def test_a_follower_says_what_is_missing(tmp_path: Path) -> None:
+    world = shop()
+    world.write_segments(tmp_path / "j")
+    sorted((tmp_path / "j").iterdir())[1].unlink()
+    run(_follow_until(tmp_path / "j", 1, world.records[-1].seq))
+    assert (tmp_path / "err-1").read_text() == "records 33 to 101 are missing\n"
+
+
 def test_an_export_cannot_be_followed(tmp_path: Path, capsys: Capture) -> None:
     shop().write_export(tmp_path / "x.mkx")
     ran = run_command(capsys, "tail", "-f", "--journal", str(tmp_path / "x.mkx"))
@@ -71,9 +90,10 @@ async def _follow_until(directory: Path, start: int, last: int) -> list[int]:
     """The seqs that a follower printed until it had shown `last`; it is then interrupted."""
     out = directory.parent / f"out-{start}"
     words = ("tail", "-f", "--from", str(start), "-o", "json", "--journal", str(directory))
-    with out.open("wb") as file:
+    with out.open("wb") as file, (directory.parent / f"err-{start}").open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", FOLLOW, *words, stdout=file, stdin=asyncio.subprocess.DEVNULL,
+            sys.executable, "-c", FOLLOW, *words,
+            stdout=file, stderr=errors, stdin=asyncio.subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
     try:
