@@ -73,6 +73,9 @@ class Behaviour(IntEnum):
     WAITS_BEGAN_BEFORE = 19
     """A wait that would take longer than it was to last means that the clock was set back, and holds nothing:
     only one longer than any was disbelieved, so that 10 s after a clock set back by two minutes took 130."""
+    SOUND_LISTS_ARE_REMEMBERED = 20
+    """A static pod that a sound folder did not hold is gone, whatever becomes of the folder before the
+    runtime has been listed: it was restarted for as long as a file was broken or the folder away."""
 
 
 Behaviours = tuple[Behaviour, ...]

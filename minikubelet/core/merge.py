@@ -74,6 +74,7 @@ def _set(slot: Slot, event: PodSet, now: Moment) -> Slot:
         origin=event.origin,
         spec_seq=now.seq,
         offered=True,
+        unheld=False,
         qos=qos_class(event.pod),
         gates=event.gates,
         deletion_at=known.deletion_at if event.deletion_at is None else event.deletion_at,

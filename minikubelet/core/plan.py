@@ -44,7 +44,7 @@ def plan(slot: Slot, node: NodeFacts, now: Moment, before: Slot | None = None) -
     status.
     """
     if not node.listed:
-        return slot, []
+        return _remember_unheld(slot, node), []
     draft = Draft(now, node.behaviours)
     for generation in slot.generations:
         if _gone(generation, node):
@@ -65,6 +65,15 @@ def no_moment_came(before: Slot, slot: Slot, now: Moment) -> bool:
     return armed and 0 < slot.planned_at <= now.at
 
 
+def _remember_unheld(slot: Slot, node: NodeFacts) -> Slot:
+    """Note which pods no file holds while all files are sound: one may be broken once they can be ended."""
+    sound = node.rejected == 0 and Behaviour.SOUND_LISTS_ARE_REMEMBERED in node.behaviours
+    for gen in slot.generations if sound else ():
+        if gen.source is Source.FILE and _synced(gen, node) and not (gen.offered or gen.unheld):
+            slot = slot.put(replace(gen, unheld=True))
+    return slot
+
+
 def _unclaimed(slot: Slot, gen: Generation, node: NodeFacts, now: Moment) -> Generation:
     """End what no source holds, once that is known.
 
@@ -74,7 +83,7 @@ def _unclaimed(slot: Slot, gen: Generation, node: NodeFacts, now: Moment) -> Gen
     """
     if gen.offered or gen.stage is Stage.CLEANED or _goes_anyway(gen, node):
         return gen
-    broken = node.rejected > 0
+    broken = node.rejected > 0 and not gen.unheld
     if gen.source is None and any(other.offered for other in slot.generations):
         gone, reason = True, Reason.POD_REPLACED
     elif gen.source is None:

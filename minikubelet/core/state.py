@@ -163,7 +163,7 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     it ends. `over`: the API server said that it had ended before this node knew of an end. `admitted` is what
     it takes of the node that has admitted it, `refused` why the node did not. `gates` are the conditions of
     its readiness gates, as the API server holds them; `lacking` is what a critical pod waits for, `evicted`
-    what is said of a pod that the node ends itself.
+    what is said of a pod that the node ends itself. `unheld`: all files of this life were sound without it.
     """
 
     uid: PodUid
@@ -198,6 +198,7 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     refused: Refusal | None = None
     gates: Pairs = ()
     lacking: Amounts = ()
+    unheld: bool = False
     evicted: Verdict | None = None
 
     @property

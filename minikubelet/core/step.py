@@ -177,7 +177,7 @@ def _synced(slot: Slot, event: SourceSynced, node: NodeFacts, now: Moment) -> Sl
             gen = to_come_back(known, now)
             reborn = now.seq if comes_back(gen) else None
             source = gen.source or event.source
-            slot = slot.put(replace(gen, offered=True, source=source, reborn=reborn))
+            slot = slot.put(replace(gen, offered=True, unheld=False, source=source, reborn=reborn))
     return slot
 
 
@@ -201,6 +201,7 @@ def _new_life_of(gen: Generation) -> Generation:
         pending={},
         retries={},
         offered=False,
+        unheld=False,
         told=False,
         released=False,
         reborn=None,

@@ -43,6 +43,7 @@ from minikubelet.model.ids import PodUid
 from minikubelet.model.observed import ContainerPhase
 from minikubelet.model.pod import Pod
 from minikubelet.ports.runtimeport import ContainerConfig, Runtime, RuntimeFault, SandboxConfig
+from minikubelet.shell.addresses import Addresses
 from minikubelet.shell.debugtarget import with_target
 from minikubelet.shell.failures import failure
 from minikubelet.shell.hooks import Hooks
@@ -94,7 +95,7 @@ class Effects:
         self._limiter = limiter
         self._waits = waits
         self._hooks = hooks
-        self._ips: dict[str, tuple[str, ...]] = {}
+        self._addresses = Addresses(runtime)
         self._turns: WeakValueDictionary[tuple[PodUid, str], asyncio.Lock] = WeakValueDictionary()
 
     async def carry_out(self, command: RuntimeCommand) -> ResultEvent:
@@ -151,7 +152,7 @@ class Effects:
         config = self._configs.sandbox(self._pod(command), command.attempt)
         async with self._limiter.slot(Rank.BEGIN):
             sandbox_id = await self._runtime.run_pod_sandbox(config)
-        ips = await self._addresses(command.uid, sandbox_id)
+        ips = await self._addresses.of(command.uid, sandbox_id)
         return SandboxStarted(
             slot=command.slot, uid=command.uid, attempt=command.attempt, sandbox_id=sandbox_id, ips=ips
         )
@@ -160,7 +161,7 @@ class Effects:
         pod = self._pod(command)
         image = self._images.ensure(pod, command.container)
         image_id = await self._waits.wait(command.slot, command.uid, image)
-        ips = await self._addresses(command.uid, command.sandbox_id)
+        ips = await self._addresses.of(command.uid, command.sandbox_id)
         made = await self._configs.container(pod, command.container, command.attempt, ips)
         config = with_target(made, pod, command)
         async with self._turn(command), self._limiter.slot(Rank.FINISH):
@@ -226,14 +227,6 @@ class Effects:
         async with self._limiter.slot(Rank.TIDY):
             yield
 
-    async def _addresses(self, uid: PodUid, sandbox_id: str) -> tuple[str, ...]:
-        """A sandbox's addresses; those of one from an earlier life of the agent are asked for as well."""
-        if sandbox_id not in self._ips:
-            shown = await self._runtime.list_pods(uid)
-            found = (s.ips for pod in shown for s in pod.sandboxes if s.id == sandbox_id)
-            self._ips[sandbox_id] = next(found, ())
-        return self._ips[sandbox_id]
-
     async def _stop_container(self, command: StopContainer) -> ContainerStopped:
         grace = await self._hooks.pre_stop(command) if self._hooks else command.grace
         await self._runtime.stop_container(command.container_id, grace)
@@ -255,7 +248,6 @@ class Effects:
     async def _remove_sandbox(self, sandbox_id: str) -> None:
         await self._runtime.stop_pod_sandbox(sandbox_id)
         await self._runtime.remove_pod_sandbox(sandbox_id)
-        self._ips.pop(sandbox_id, None)
 
     async def _release(self, uid: PodUid) -> None:
         if (pod := self._vault.get(uid)) is not None:
@@ -269,6 +261,7 @@ class Effects:
             for container in shown.containers:
                 await self._runtime.remove_container(container.id)
         await self._release(command.uid)
+        self._addresses.forget(command.uid)
         # A source may hold the pod again since this was decided; the loop will then want it anew.
         keep = command.keep_definition or self._vault.offered(command.uid)
         remove = partial(self._paths.remove, command.slot, command.uid, keep_definition=keep)

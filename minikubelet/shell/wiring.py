@@ -64,8 +64,11 @@ class StateView:
     def _note(self, uid: PodUid, key: SlotKey) -> None:
         """A look may show what has been cleaned up since it began."""
         slot = self._reducer.slots.get(key)
-        if slot is not None and slot.find(uid) is not None:
+        gen = slot.find(uid) if slot is not None else None
+        if gen is not None and _on_runtime(gen):
             self._slots[uid] = key
+        else:
+            self._slots.pop(uid, None)
 
     def where(self, uid: PodUid) -> SlotKey | None:
         """The slot of a pod with a sandbox or a running container."""

@@ -7,11 +7,12 @@ change costs. May not be here: whether the agent is right (`simsafety`, `simlive
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import msgspec
 
+from minikubelet.model.ids import PodUid
 from minikubelet.simulation.simdisk import SimDisk
 from minikubelet.simulation.simlife import JOURNAL, AgentLife
 from minikubelet.simulation.simwanted import Fail, Wanted
@@ -49,31 +50,34 @@ def _largest_snapshot(disk: SimDisk) -> int:
     return max((len(held.split(b"\n", 2)[1]) for held in segments if held.count(b"\n") > 1), default=0)
 
 
-def at_rest(agent: AgentLife, wanted: list[Wanted], fail: Fail) -> None:
-    """Judge what is held once nothing happens any more: no more than the wanted pods need."""
+def at_rest(agent: AgentLife, wanted: list[Wanted], gone: set[PodUid], fail: Fail) -> None:
+    """Judge what is held once nothing happens any more: what wanted pods need, nothing of `gone` ones."""
     containers = sum(len(each.hashes) for each in wanted)
     most = 8 + 2 * containers
-    for name, count in held(agent):
-        if count > most and not name.endswith(_JOURNALED):
-            fail("bounds", f"{name} holds {count} things, and there are {containers} containers")
+    for name, things in held(agent):
+        if len(things) > most and not name.endswith(_JOURNALED):
+            fail("bounds", f"{name} holds {len(things)} things, and there are {containers} containers")
+        left = gone.intersection(each for each in things if isinstance(each, str))
+        if left:
+            fail("bounds", f"{name} holds something of {len(left)} pods that are gone")
     tasks = len(agent.life.tasks)
     if tasks > 20 + 4 * containers:
         fail("bounds", f"{tasks} tasks are left, and there are {containers} containers")
 
 
-def held(agent: AgentLife) -> Iterator[tuple[str, int]]:
-    """Every collection that a part of the agent holds, by the path to it, and its size."""
+def held(agent: AgentLife) -> Iterator[tuple[str, Collection[Any]]]:
+    """Every collection that a part of the agent holds, and the path to it."""
     seen: set[int] = set()
     for part in _PARTS:
         yield from _held(part, getattr(agent, part), seen)
 
 
-def _held(path: str, found: Any, seen: set[int]) -> Iterator[tuple[str, int]]:
+def _held(path: str, found: Any, seen: set[int]) -> Iterator[tuple[str, Collection[Any]]]:
     if id(found) in seen:
         return
     seen.add(id(found))
     if isinstance(found, dict | list | set | deque):
-        yield path, len(found)
+        yield path, found
     elif type(found).__module__.startswith(_OWN) and not type(found).__module__.startswith(__package__):
         for name in _fields(found):
             yield from _held(f"{path}.{name}", getattr(found, name, None), seen)

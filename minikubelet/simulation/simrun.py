@@ -230,9 +230,9 @@ async def _quiet(world: World) -> None:
     if left and not world.violations:
         world.fail("liveness", f"it did not last: {'; '.join(left[:4])}")
     if world.agent is not None and not world.violations:
-        at_rest(
-            world.agent, [each for each in world.book.pods.values() if each.gone_since == NEVER], world.fail
-        )
+        every = world.book.pods.values()
+        gone = {each.uid for each in every if each.gone_since != NEVER}
+        at_rest(world.agent, [each for each in every if each.uid not in gone], gone, world.fail)
 
 
 def _done(world: World) -> dict[str, int]:

@@ -8,6 +8,7 @@ from minikubelet.core.reducer import Reducer
 from minikubelet.core.state import Slot
 from minikubelet.model.ids import PodUid, SlotKey, Source
 from minikubelet.model.pod import ObjectMeta, Pod
+from tests.core.core_world import World, static_pod
 
 SLOT = SlotKey("default/web")
 BEFORE = tuple(each for each in TODAY if each is not Behaviour.FOLDER_SOUND_OR_NOT)
@@ -44,3 +45,41 @@ def test_a_folder_that_becomes_sound_is_one() -> None:
 def test_lives_that_were_decided_otherwise_still_are() -> None:
     before, after = judged(BEFORE, "b")
     assert after.planned_at > before.planned_at
+
+
+@pytest.mark.parametrize("behaviours", [TODAY, TODAY[: Behaviour.SOUND_LISTS_ARE_REMEMBERED - 1]])
+def test_a_pod_that_a_sound_folder_did_not_hold_is_gone_whatever_becomes_of_the_folder(
+    behaviours: Behaviours,
+) -> None:
+    """The folder is read well before the runtime is listed, and a file is broken by then."""
+    world = World(node={"behaviours": behaviours})
+    world.offer(static_pod())
+    world.run_until_idle()
+    world.offers.clear()
+    world.start_agent(observe=False)
+    world.judge()
+    world.sync_sources()
+    world.judge("other.yaml")
+    world.observe_all()
+    world.feed(RuntimeListed(pods=1))
+    world.run_until_idle()
+    assert (world.runs() == []) is (behaviours == TODAY)
+
+
+def test_a_pod_that_no_file_held_is_held_again_by_a_later_one() -> None:
+    world = World()
+    world.offer(pod := static_pod())
+    world.run_until_idle()
+    world.offers.clear()
+    world.start_agent(observe=False)
+    world.judge()
+    world.sync_sources()
+    world.offer(pod)
+    world.observe_all()
+    world.feed(RuntimeListed(pods=1))
+    world.run_until_idle()
+    assert world.runs() == ["web"]
+    assert not world.generation().unheld
+    world.restart_agent()
+    world.run_until_idle()
+    assert world.runs() == ["web"]

@@ -83,6 +83,8 @@ class World:
                 behaviours=self.behaviours,
             )
         )  # fmt: skip
+        if rejected:  # as a source does it: verdicts come before the list
+            self.tell(e.ManifestsJudged(rejected=rejected))
         for source in sources:
             present = tuple(
                 g.uid
@@ -91,8 +93,6 @@ class World:
                 if g.source is source and g.uid != gone
             )
             self.tell(e.SourceSynced(source=source, present=present))
-        if rejected:
-            self.tell(e.ManifestsJudged(rejected=rejected))
         if listed:
             self.list_runtime()
 

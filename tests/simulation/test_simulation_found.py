@@ -21,6 +21,7 @@ FOUND: Final = {
     "created_comes_up": (Behaviour.CREATED_HOLDS_BACK, "one-generation"),
     "failed_stop": (Behaviour.FAILED_STOPS_ARE_GIVEN_UP, "quiet"),
     "first_pull_waits": (Behaviour.PULLS_COUNT_APART, "liveness"),
+    "gone_from_a_sound_list": (Behaviour.SOUND_LISTS_ARE_REMEMBERED, "unwanted-start"),
     "init_waits_ready": (Behaviour.STATUSES_AGREE, "untrue-status"),
     "late_look": (Behaviour.LOOKS_ARE_OF_THIS_LIFE, "liveness"),
     "unclaimed_as_it_ends": (Behaviour.UNCLAIMED_WHILE_ENDING, "liveness"),
