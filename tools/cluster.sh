@@ -33,7 +33,7 @@ socket=${socket#unix://}
 # What every container here is given: no rights that it has no use for, a root that it cannot write.
 run() {
   docker run --detach --label "$label" --network "$cluster" --restart unless-stopped --read-only --tmpfs /tmp \
-    --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --security-opt no-new-privileges "$@" >/dev/null
+    --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges "$@" >/dev/null
 }
 
 api_server() {

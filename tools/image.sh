@@ -52,7 +52,7 @@ backend=build/wheels/backend
 pip wheel --no-deps --no-index --find-links "$backend" --wheel-dir "$own" .
 if ! [ -e "$wheels/complete" ]; then
   rm -rf "$wheels"
-  pip download --only-binary=:all: --python-version "$version" --dest "$wheels" "$own"/minikubelet-*.whl pip
+  pip download --only-binary=:all: --python-version "$version" --dest "$wheels" "$(echo "$own"/minikubelet-*.whl)[logind,grpc]" pip
   rm -f "$wheels"/minikubelet-*.whl
   touch "$wheels/complete"
 fi

@@ -6,7 +6,6 @@ Drivers are imported when they are chosen.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from minikubelet.agent.agentplan import AgentPlan, StartFault
 from minikubelet.ports.clockport import Clock
 from minikubelet.ports.runtimeport import Runtime
 from minikubelet.ports.streamport import StreamRuntime
+from minikubelet.shell.inimage import in_image
 
 DOCKER_SOCKET = Path("/var/run/docker.sock")
 
@@ -36,13 +36,16 @@ def choose_runtime(plan: AgentPlan, clock: Clock, before: str = "") -> Choice:
     `before` is the runtime on which pods of an earlier life are, empty if there are none. An engine that is
     late at the start of a machine must not have all its containers started once more as processes.
     """
+    if not plan.endpoint and in_image():
+        return _docker(plan, f"unix://{DOCKER_SOCKET}", _mounted(DOCKER_SOCKET))
     if not plan.endpoint:
-        if _answers(DOCKER_SOCKET):
+        problem = _problem(DOCKER_SOCKET)
+        if not problem:
             return _docker(plan, f"unix://{DOCKER_SOCKET}", f"its socket {DOCKER_SOCKET} answers")
         if before == "docker":
-            why = f"pods of this node are there, though no Docker answers at {DOCKER_SOCKET} now"
+            why = f"pods of this node are there, though {problem} now"
             return _docker(plan, f"unix://{DOCKER_SOCKET}", why)
-        return _process(plan, f"no Docker answers at {DOCKER_SOCKET}")
+        return _process(plan, problem)
     try:
         parts = urlsplit(plan.endpoint)
         _ = parts.port  # reading it is what checks it
@@ -70,12 +73,33 @@ def choose_runtime(plan: AgentPlan, clock: Clock, before: str = "") -> Choice:
             )
 
 
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+def _problem(path: Path) -> str:
+    """Why nothing can be asked there; empty where an engine answers."""
+    with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(2)
-        probe.connect(str(path))
-        return True
-    return False
+        try:
+            probe.connect(str(path))
+        except PermissionError:
+            return f"this user may not use {path} (is it in the group docker?)"
+        except OSError:
+            return f"no Docker answers at {path}"
+    return ""
+
+
+def _mounted(path: Path) -> str:
+    """Why the engine outside of the agent's container is taken; raises StartFault where it cannot be.
+
+    An engine that is late is waited for. Pods as processes would end with the agent's container.
+    """
+    if not path.is_socket():
+        is_there = "a directory, as Docker makes for what is not there" if path.is_dir() else "not there"
+        raise StartFault(
+            f"{path} is {is_there}: the agent in an image drives the engine outside; mount its socket with "
+            f"-v {path}:{path}, or name another with --container-runtime-endpoint docker://PATH"
+        )
+    if "may not use" in (problem := _problem(path)):
+        raise StartFault(f"{problem}; start the container as root, or with --group-add the socket's group")
+    return f"the agent is in an image, and {path} is mounted into its container"
 
 
 def _docker(plan: AgentPlan, host: str, why: str) -> Choice:

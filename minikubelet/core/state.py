@@ -159,11 +159,11 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `pod` is None for a pod known from the runtime alone. `offered` tells whether a source holds it in this
     life of the agent, `told` and `released` whether `published` was handed to the outbox and the deletion of
-    the API object was asked for in it. `reborn` is the seq of a PodSet that asks for the same pod again while
-    it ends. `over`: the API server said that it had ended before this node knew of an end. `admitted` is what
-    it takes of the node that has admitted it, `refused` why the node did not. `gates` are the conditions of
-    its readiness gates, as the API server holds them; `lacking` is what a critical pod waits for, `evicted`
-    what is said of a pod that the node ends itself. `unheld`: all files of this life were sound without it.
+    the API object was asked for in it, `unheld` whether all files were sound in it without the pod. `reborn`
+    is the seq of a PodSet that asks for the same pod again while it ends. `over`: the API server said that it
+    had ended before this node knew. `admitted` is what it takes of the node that has admitted it, `refused`
+    why the node did not. `gates` are the conditions of its readiness gates, as the API server holds them;
+    `lacking` is what a critical pod waits for, `evicted` what is said of a pod that the node ends itself.
     """
 
     uid: PodUid

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from minikubelet.model.pod import HostPathVolumeSource
+from minikubelet.shell.inimage import in_image
 
 _CHECKS: Final[dict[str, tuple[str, Callable[[int], bool]]]] = {
     "Directory": ("a directory", stat.S_ISDIR),
@@ -26,6 +27,7 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[int], bool]]]] = {
 }
 
 
+_OWN_FILES: Final = " (in the agent's own container: mount the host's root into it, and set hostRoot)"
 _MOST_LINKS: Final = 40
 """symlinks on the way of one path, as for the kernel"""
 
@@ -39,6 +41,17 @@ def host_path(source: HostPathVolumeSource, host_root: Path = Path("/")) -> Path
 
     Raises HostPathFault and OSError.
     """
+    try:
+        return _checked(source, host_root)
+    except (HostPathFault, OSError) as error:
+        if host_root != Path("/") or not in_image():
+            raise
+        if isinstance(error, OSError):
+            raise OSError(error.errno, f"{error.strerror}{_OWN_FILES}", error.filename) from None
+        raise HostPathFault(f"{error}{_OWN_FILES}") from None
+
+
+def _checked(source: HostPathVolumeSource, host_root: Path) -> Path:
     path = Path("/", source.path)
     if host_root != Path("/"):
         path = seen_from(host_root, PurePosixPath(source.path))

@@ -25,6 +25,7 @@ LABEL = "minikubelet.dev/test"
 LEAST_RIGHTS = (
     "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
     "--cap-add", "CHOWN", "--cap-add", "DAC_OVERRIDE", "--cap-add", "FOWNER",
+    "--cap-add", "FSETID",
 )  # fmt: skip
 CONFIG = """\
 apiVersion: kubelet.config.k8s.io/v1beta1

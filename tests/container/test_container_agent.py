@@ -1,6 +1,7 @@
 """The image on a real engine: an agent with the least rights runs pods through the mounted socket."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def test_the_image_is_labelled_has_a_healthcheck_and_no_wheels_or_pip(image: str
     listed = docker("run", "--rm", "--network", "none", "--entrypoint", "ls", image, "/", "/opt/minikubelet")
     assert "minikubelet" in listed.split()
     assert not {"wheels", "pip"} & set(listed.split())
+    assert {"dbus_fast", "grpc"} <= set(listed.split())
 
 
 def test_an_agent_in_a_container_runs_a_pod_and_another_goes_on_with_it(make_agent: MakeAgent) -> None:
@@ -47,6 +49,39 @@ def test_an_agent_in_a_container_runs_a_pod_and_another_goes_on_with_it(make_age
     agent.start()
     agent.write("b.yaml", manifest("b", STAYS))
     assert agent.runs("a", "b").items() >= ids.items()
+
+
+def test_files_of_a_group_s_volume_get_its_group(make_agent: MakeAgent) -> None:
+    """fsGroup marks the directory, which takes a right of its own."""
+    agent = make_agent()
+    (agent.base / "data").mkdir()
+    says = f"touch /d/f; stat -c '%a %g' /d /d/f >/data/word; {STAYS}"
+    pod = json.loads(manifest("a", says, agent.base / "data"))
+    pod["spec"]["securityContext"] = {"fsGroup": 4321}
+    pod["spec"]["volumes"].append({"name": "d", "emptyDir": {}})
+    pod["spec"]["containers"][0]["volumeMounts"].append({"name": "d", "mountPath": "/d"})
+    agent.write("a.yaml", json.dumps(pod))
+    agent.create()
+    agent.start()
+    word = agent.base / "data" / "word"
+    until(lambda: word.exists() and word.read_text().count("\n") == 2, lambda: f"the word\n{agent.logs()}")
+    assert word.read_text() == "2777 4321\n644 4321\n"
+
+
+@pytest.mark.parametrize(
+    ("socket", "sentence"),
+    [
+        ((), "is not there: the agent in an image"),
+        (("--volume", "/srv:/var/run/docker.sock"), "is a directory"),
+    ],
+)
+def test_an_image_without_the_engine_s_socket_starts_no_pods_as_processes(
+    image: str, socket: tuple[str, ...], sentence: str
+) -> None:
+    words = ["docker", "run", "--rm", "--network", "none", *socket, image]
+    words += ["run", "--pod-manifest-path", "/tmp", "--standalone"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, sentence in done.stdout + done.stderr) == (2, True), done
 
 
 @pytest.mark.parametrize(

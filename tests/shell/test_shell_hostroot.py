@@ -59,3 +59,16 @@ def test_the_engine_is_told_the_hosts_own_path_and_volumes_of_the_agent_as_they_
         (mount,) = run(mounts_of(volumes, pod_with(own)))
         assert mount.host_path.is_dir()
         assert mount.host_path.is_relative_to(tmp_path)
+
+
+def test_an_agent_in_its_image_says_that_it_looked_among_its_own_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = HostPathVolumeSource(path=str(tmp_path / "x"), type="Directory")
+    impossible = HostPathVolumeSource(path="/proc/none/x", type="DirectoryOrCreate")
+    for marked in (False, True):
+        monkeypatch.setenv("MINIKUBELET_IN_IMAGE", "1" if marked else "")
+        for source in (missing, impossible):
+            with pytest.raises((HostPathFault, OSError)) as failed:
+                host_path(source)
+            assert ("set hostRoot" in str(failed.value)) is marked

@@ -36,10 +36,14 @@ class OomFloor:
                 self._set(floor)
 
     def learn(self, message: str, wanted: int) -> bool:
-        """Whether a failed start was due to the score asked for; if so, the next ones are clamped."""
-        if self._floor is not None or wanted >= 0 or not any(sign in message for sign in _SIGNS):
+        """Whether a failed start was due to the score asked for; if so, the next ones are clamped.
+
+        Several may be under way when the first one fails: each was asked for before the floor was known.
+        """
+        if wanted >= (self._floor or 0) or not any(sign in message for sign in _SIGNS):
             return False
-        self._set(0)
+        if self._floor is None:
+            self._set(0)
         return True
 
     def clamp(self, score: int) -> int:

@@ -133,6 +133,7 @@ class DockerRuntime:
             raise refused(_NO_SANDBOX, error) from None
 
     async def _run_sandbox(self, config: SandboxConfig) -> str:
+        asked = self._floor.clamp(dockerspec.SANDBOX_OOM_SCORE)
         sandbox_id = await self._create_sandbox(config)
         try:
             await self._lifecycle.start(sandbox_id, _NO_SANDBOX)
@@ -140,7 +141,7 @@ class DockerRuntime:
             if fault.unreachable:
                 raise
             await self._lifecycle.remove(sandbox_id)
-            if not self._floor.learn(fault.message, dockerspec.SANDBOX_OOM_SCORE):
+            if not self._floor.learn(fault.message, asked):
                 raise
             sandbox_id = await self._create_sandbox(config)
             await self._lifecycle.start(sandbox_id, _NO_SANDBOX)
@@ -190,7 +191,7 @@ class DockerRuntime:
             made = await self._lifecycle.create(names.container_name(config), body, _NO_CONTAINER, adopt)
         except DockerError as error:
             raise refused(_NO_CONTAINER, error) from None
-        self._made.setdefault(made, config.resources.oom_score_adj)
+        self._made.setdefault(made, self._floor.clamp(config.resources.oom_score_adj))
         return made
 
     async def _image_user(self, config: ContainerConfig) -> str:

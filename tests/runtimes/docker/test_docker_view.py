@@ -168,7 +168,8 @@ def test_an_engine_out_of_sight_is_learnt_from_once() -> None:
     assert floor.clamp(-998) == -998
     assert not floor.learn("no such image", -998)
     assert floor.learn("container_linux.go: can't get final child's PID from pipe: EOF: unknown", -998)
-    assert not floor.learn("can't get final child's PID from pipe: EOF", -998), "it was not the score"
+    assert floor.learn("can't get final child's PID from pipe: EOF", -998), "it was asked for before"
+    assert not floor.learn("can't get final child's PID from pipe: EOF", 0), "it was not the score"
     assert (floor.clamp(-998), floor.clamp(500)) == (0, 500)
 
 
