@@ -1,4 +1,4 @@
-"""Whether this agent runs from its image, beside an engine outside of its container whose files it cannot see.
+"""Whether this agent runs from its image, beside an engine outside of its container, whose files it lacks.
 
 Belongs here: the mark that the image carries. May not be here: what follows from it.
 """
