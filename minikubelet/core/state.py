@@ -157,13 +157,12 @@ class Stage(Enum):
 class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     """One pod: a definition with a uid, and what has become of it.
 
-    `pod` is None for a pod known from the runtime alone. `offered` tells whether a source holds it in this
-    life of the agent, `told` and `released` whether `published` was handed to the outbox and the deletion of
-    the API object was asked for in it, `unheld` whether all files were sound in it without the pod. `reborn`
-    is the seq of a PodSet that asks for the same pod again while it ends. `over`: the API server said that it
-    had ended before this node knew. `admitted` is what it takes of the node that has admitted it, `refused`
-    why the node did not. `gates` are the conditions of its readiness gates, as the API server holds them;
-    `lacking` is what a critical pod waits for, `evicted` what is said of a pod that the node ends itself.
+    `pod` is None for one known from the runtime alone. In this life of the agent: `offered`, a source holds
+    it; `told` and `released`, `published` was handed to the outbox and the API object's deletion asked for;
+    `unheld`, all files were sound without it. `reborn` is the seq of a PodSet that asks for the same pod again
+    while it ends. `over`: the API server said that it had ended before this node knew. `admitted` is what it
+    takes of the node, `refused` why the node did not admit it. `gates` are the conditions of its readiness
+    gates; `lacking` is what a critical pod waits for, `evicted` what is said of one that the node ends itself.
     """
 
     uid: PodUid

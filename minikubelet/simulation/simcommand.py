@@ -7,13 +7,13 @@ Exit codes: 0 every promise was kept, 1 one was broken, 2 a scenario that cannot
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -39,6 +39,8 @@ class Failure(msgspec.Struct):
     actions_before: int
     actions: int
     command: str
+    shrunk: Violation | None = None
+    """what the small scenario breaks, which may be the promise in another way"""
     saved: str = ""
 
 
@@ -63,6 +65,10 @@ class Summary(msgspec.Struct):
 
 def run(options: argparse.Namespace) -> int:
     """Run the seeds or the scenario that the options name."""
+    problem = _unwritable(options)
+    if problem:
+        sys.stderr.write(f"minikubelet simulate: {problem}\n")
+        return 2
     try:
         scenarios = list(_scenarios(options)) if options.scenario else _scenarios(options)
     except (OSError, msgspec.DecodeError) as error:
@@ -74,6 +80,23 @@ def run(options: argparse.Namespace) -> int:
     else:
         sys.stdout.write("\n".join(_lines(summary)) + "\n")
     return _INTERRUPTED if summary.interrupted else 1 if summary.failures else 0
+
+
+def _unwritable(options: argparse.Namespace) -> str:
+    """Why a failure could not be kept, said before hours of seeds; empty if it can."""
+    if options.save is not None:
+        try:
+            options.save.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            return f"--save {options.save}: {error.strerror}"
+        if not os.access(options.save, os.W_OK | os.X_OK):
+            return f"--save {options.save}: permission denied"
+    if options.pytest is not None:
+        if options.pytest.exists():
+            return f"--pytest {options.pytest}: there is such a file; name another"
+        if not os.access(options.pytest.parent, os.W_OK | os.X_OK):
+            return f"--pytest {options.pytest}: its directory is not there, or may not be written to"
+    return ""
 
 
 def _scenarios(options: argparse.Namespace) -> Iterator[Scenario]:
@@ -96,7 +119,7 @@ def _run_all(scenarios: Iterable[Scenario], options: argparse.Namespace) -> Summ
             transitions.update(report.transitions)
             summary.seconds = time.monotonic() - begun
             if report.violations:
-                _note(summary, _failure(each, report.violations[0], options), options)
+                _failed(each, report.violations[0], summary, options)
             if time.monotonic() - told > pause:
                 told = time.monotonic()
                 sys.stderr.write(f"{_pace(summary)}, {len(summary.failures)} failures\n")
@@ -107,11 +130,25 @@ def _run_all(scenarios: Iterable[Scenario], options: argparse.Namespace) -> Summ
     return summary
 
 
-def _note(summary: Summary, failure: Failure, options: argparse.Namespace) -> None:
-    """Say a failure at once: there may be hours of seeds to come."""
+def _failed(found: Scenario, violation: Violation, summary: Summary, options: argparse.Namespace) -> None:
+    """Say a failure at once, and how to see it again; then make it small, and keep it if that was asked for."""
+    before = len(found.actions)
+    failure = Failure(found.seed, violation, before, before, _command(found.seed, options))
     summary.failures = [*summary.failures, failure]
+    _say(_failure_lines(failure), options)
+    small = found if options.no_shrink else Shrinker(_breaks, violation.promise).shrink(found)
+    failure.actions = len(small.actions)
+    failure.shrunk = None if options.no_shrink else run_scenario(small).violations[0]
+    if options.save is not None:
+        failure.saved = str(_keep(small, options.save / f"seed-{found.seed}"))
+    if options.pytest is not None and not options.pytest.exists():
+        options.pytest.write_text(as_test(small, violation.promise), encoding="utf-8")
+    _say(_small_lines(failure), options)
+
+
+def _say(lines: Iterable[str], options: argparse.Namespace) -> None:
     if options.output == "text":
-        sys.stdout.write("\n".join(_failure_lines(failure)) + "\n")
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
         sys.stdout.flush()
 
 
@@ -131,23 +168,6 @@ def _pace(summary: Summary) -> str:
     )
 
 
-def _failure(found: Scenario, violation: Violation, options: argparse.Namespace) -> Failure:
-    """Say what is broken and how to see it again; make it small and keep it where that was asked for."""
-    small = found if options.no_shrink else Shrinker(_breaks, violation.promise).shrink(found)
-    failure = Failure(
-        seed=found.seed,
-        violation=violation,
-        actions_before=len(found.actions),
-        actions=len(small.actions),
-        command=_command(found.seed, options),
-    )
-    if options.save is not None:
-        failure.saved = str(_keep(small, options.save / f"seed-{found.seed}"))
-    if options.pytest is not None and not options.pytest.exists():
-        options.pytest.write_text(as_test(small, violation.promise), encoding="utf-8")
-    return failure
-
-
 def _breaks(tried: Scenario) -> str:
     violations = run_scenario(tried).violations
     return violations[0].promise if violations else ""
@@ -158,7 +178,8 @@ def _command(seed: int, options: argparse.Namespace) -> str:
         return f"minikubelet simulate --scenario {shlex.quote(str(options.scenario))}"
     faults = ",".join(options.faults) or "none"
     return (
-        f"minikubelet simulate --seed {seed} --duration {options.duration:.15g}s --pods {options.pods}"
+        f"minikubelet simulate --seed {seed} --duration {options.duration:.9f}".rstrip("0").rstrip(".")
+        + f"s --pods {options.pods}"
         f" --faults {faults}"
     )
 
@@ -196,10 +217,15 @@ def _lines(summary: Summary) -> Iterator[str]:
     yield so_far + (f"{seeds} broke a promise" if failed else "every promise was kept")
 
 
-def _failure_lines(failure: Failure) -> Iterator[Any]:
+def _failure_lines(failure: Failure) -> Iterator[str]:
     violation = failure.violation
     yield f"seed {failure.seed} broke {violation.promise} at {violation.at / 1e6:.3f} s: {violation.text}"
     yield f"  again: {failure.command}"
-    yield f"  {failure.actions_before} actions, {failure.actions} after shrinking"
+
+
+def _small_lines(failure: Failure) -> Iterator[str]:
+    if failure.shrunk is not None:
+        yield f"  {failure.actions_before} actions, {failure.actions} after shrinking:"
+        yield f"  broken at {failure.shrunk.at / 1e6:.3f} s: {failure.shrunk.text}"
     if failure.saved:
         yield f"  kept: {failure.saved}/scenario.json and {failure.saved}/journal"

@@ -15,6 +15,7 @@ FAULTS = ("files", "pods", "api", "containers", "probes", "runtime", "events", "
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _MOST_PODS = 50
+_LEAST_SECONDS, _MOST_SECONDS = 0.001, 3_600_000.0
 _MOST_JOBS = 256
 
 
@@ -24,10 +25,13 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser("simulate", help=text, description=text)
     parser.set_defaults(handler="minikubelet.simulation.simcommand:run")
     add = parser.add_argument
-    add("--seeds", metavar="N", type=_count, default=100, help="how many seeds (default: %(default)s)")
-    add("--first", metavar="SEED", type=_seed, default=0, help="the first of them (default: %(default)s)")
-    add("--seed", metavar="SEED", type=_seed, help="one seed alone")
-    add("--scenario", metavar="FILE", type=Path, help="a scenario that was saved, instead of seeds")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--seeds", metavar="N", type=_count, default=100, help="how many (default: %(default)s)"
+    )
+    which.add_argument("--seed", metavar="SEED", type=_seed, help="one seed alone")
+    which.add_argument("--scenario", metavar="FILE", type=Path, help="a saved scenario instead of seeds")
+    add("--first", metavar="SEED", type=_seed, default=0, help="the first of many (default: %(default)s)")
     add("--duration", metavar="TIME", type=_seconds, default=20.0, help="simulated time of faults, 60s or 5m")
     add("--pods", metavar="N", type=_pods, default=3, help="static pods, and as many API pods (default: 3)")
     names = ", ".join(FAULTS)
@@ -67,14 +71,20 @@ def _seconds(text: str) -> float:
     number, unit = (text[:-1], text[-1:]) if text[-1:] in _UNITS else (text, "s")
     if not number.replace(".", "", 1).isdecimal() or float(number) <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 60s or 5m")
-    return float(number) * _UNITS[unit]
+    seconds = float(number) * _UNITS[unit]
+    if not _LEAST_SECONDS <= seconds <= _MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between a millisecond and a thousand hours")
+    return seconds
 
 
 def _faults(text: str) -> tuple[str, ...]:
     if text == "all":
         return FAULTS
-    named = tuple(name for name in text.split(",") if name and name != "none")
+    if text == "none":
+        return ()
+    named = text.split(",")
     for name in named:
         if name not in FAULTS:
-            raise argparse.ArgumentTypeError(f"{name!r} is none of all, none, {', '.join(FAULTS)}")
-    return named
+            alone = " (all and none stand alone)" if name in ("all", "none") else ""
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(FAULTS)}{alone}")
+    return tuple(name for name in FAULTS if name in named)

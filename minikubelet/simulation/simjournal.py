@@ -31,7 +31,9 @@ def state_of(disk: SimDisk) -> Snapshot:
 
 
 def save(disk: SimDisk, directory: Path) -> None:
-    """Write a journal's files into a directory of this machine."""
+    """Write a journal's files into a directory of this machine, in place of those of another."""
+    for old in directory.glob("*.mkj"):
+        old.unlink()
     start = f"{JOURNAL}/"
     for name, content in sorted(disk.files().items()):
         if name.startswith(start):

@@ -5,8 +5,8 @@ Belongs here: leaving things out and trying again. May not be here: what a promi
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -31,8 +31,9 @@ class Shrinker:
     def shrink(self, scenario: Scenario) -> Scenario:
         """The smallest that was found."""
         scenario = self._without_actions(scenario)
-        for simpler in self._simpler(scenario):
-            if self._still(simpler):
+        for change in _simpler(scenario):
+            simpler = replace(scenario, **change)
+            if simpler != scenario and self._still(simpler):
                 scenario = simpler
         for name in ("runtime", "api"):
             scenario = self._without_faults(scenario, name)
@@ -65,19 +66,6 @@ class Shrinker:
                 start += size
         return scenario
 
-    def _simpler(self, scenario: Scenario) -> list[Scenario]:
-        plain = SimulationOptions(seed=scenario.seed, latency=0.01)
-        return [
-            each
-            for each in (
-                replace(scenario, runtime=plain, api=ApiFaults(), slow_disk=0.0),
-                replace(scenario, slow_disk=0.0),
-                replace(scenario, flaky=0.0),
-                replace(scenario, ill=0.0),
-            )
-            if each != scenario
-        ]
-
     def _without_faults(self, scenario: Scenario, name: str) -> Scenario:
         faults = getattr(scenario, name)
         for field in faults.__struct_fields__:
@@ -87,3 +75,12 @@ class Shrinker:
             if self._still(smaller):
                 scenario = smaller
         return scenario
+
+
+def _simpler(scenario: Scenario) -> Iterator[dict[str, Any]]:
+    """Changes that make a scenario simpler, the greatest first."""
+    plain = SimulationOptions(seed=scenario.seed, latency=0.01)
+    yield {"runtime": plain, "api": ApiFaults(), "slow_disk": 0.0}
+    yield from ({name: 0.0} for name in ("slow_disk", "flaky", "ill"))
+    last = max((action.at for action in scenario.actions), default=0)
+    yield {"duration": min(scenario.duration, last / 1e6 + 1)}

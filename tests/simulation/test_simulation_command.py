@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from minikubelet.cli import main
+from minikubelet.cli import main, parser
 from minikubelet.simulation import simcommand
 from minikubelet.simulation.simcommand import as_test
 from minikubelet.simulation.simjobs import run_all
@@ -133,3 +133,64 @@ def test_shrinking_gives_up_after_so_many_tries() -> None:
 def test_a_scenario_as_a_test_is_python() -> None:
     small = scenario(3, duration=2, pods=1, faults=("files",))
     compile(as_test(small, "grace"), "test_found.py", "exec")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--save", "/proc/none/x"), "--save /proc/none/x: "),
+        (("--pytest", "/none/t.py"), "its directory is not there"),
+        (("--pytest", __file__), "there is such a file"),
+    ],
+)
+def test_where_a_failure_cannot_be_kept_no_seed_is_run(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, str], said: str
+) -> None:
+    assert main(["simulate", "--seeds", "1", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--seed", "1", "--seeds", "2"),
+        ("--seed", "1", "--scenario", "x.json"),
+        ("--duration", "0.0001s"),
+        ("--duration", "99999999h"),
+        ("--faults", ","),
+        ("--faults", "none,crash"),
+        ("--faults", "all,crash"),
+    ],
+)
+def test_what_would_be_ignored_or_never_end_is_refused(words: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["simulate", *words])
+    assert ended.value.code == 2
+
+
+def test_the_order_of_faults_makes_no_other_scenario() -> None:
+    orders = [
+        parser().parse_args(["simulate", "--faults", faults]) for faults in ("crash,files", "files,crash")
+    ]
+    assert orders[0].faults == orders[1].faults == ("files", "crash")
+
+
+def test_a_seed_that_is_kept_again_replaces_the_one_before(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    timers_never_fire(monkeypatch)
+    old = tmp_path / "seed-0" / "journal" / "99999999999999999999.mkj"
+    for _ in range(2):
+        main(["simulate", "--seeds", "1", "--duration", "5s", "--no-shrink", "--save", str(tmp_path)])
+        if old.parent.exists():
+            assert not old.exists()
+            old.touch()
+
+
+def test_shrinking_takes_back_nothing_that_it_has_left_out() -> None:
+    """Each change is made to what was found so far."""
+    whole = scenario(3, duration=5, pods=2, faults=("files", "runtime", "probes", "disk"))
+    small = Shrinker(lambda _: "broken", "broken").shrink(whole)
+    assert not small.actions
+    assert (small.slow_disk, small.flaky, small.ill) == (0.0, 0.0, 0.0)
+    assert not any((small.runtime.faults, small.runtime.hangs, small.runtime.lost, small.api.conflict))
