@@ -159,10 +159,10 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `pod` is None for one known from the runtime alone. In this life of the agent: `offered`, a source holds
     it; `told` and `released`, `published` was handed to the outbox and the API object's deletion asked for;
-    `unheld`, all files were sound without it. `reborn` is the seq of a PodSet that asks for the same pod again
-    while it ends. `over`: the API server said that it had ended before this node knew. `admitted` is what it
-    takes of the node, `refused` why the node did not admit it. `gates` are the conditions of its readiness
-    gates; `lacking` is what a critical pod waits for, `evicted` what is said of one that the node ends itself.
+    `unheld`, all files were sound without it. `reborn` is the seq of a PodSet that asks for it again while it
+    ends. `over`: the API server said that it had ended before this node knew. `admitted` is what it takes of
+    the node, `refused` why the node did not admit it. `gates` are the conditions of its readiness gates;
+    `lacking` is what a critical pod waits for, `evicted` what is said of one that the node ends.
     """
 
     uid: PodUid

@@ -131,7 +131,7 @@ def _run_all(scenarios: Iterable[Scenario], options: argparse.Namespace) -> Summ
 
 
 def _failed(found: Scenario, violation: Violation, summary: Summary, options: argparse.Namespace) -> None:
-    """Say a failure at once, and how to see it again; then make it small, and keep it if that was asked for."""
+    """Say a failure at once, and how to see it again; then make it small, and keep it if asked to."""
     before = len(found.actions)
     failure = Failure(found.seed, violation, before, before, _command(found.seed, options))
     summary.failures = [*summary.failures, failure]

@@ -214,6 +214,8 @@ class LifeDisk:
             self.over = True
             self.died()
             raise LifeEnded("the agent died while it wrote")
+        if self.bytes_left is not None:
+            self.bytes_left -= len(data)
         return disk.write(fd, data)
 
     def fdatasync(self, fd: int) -> None:

@@ -15,7 +15,7 @@ from minikubelet.model.observed import ContainerPhase
 from minikubelet.ports.runtimeport import ContainerConfig, RuntimeFault, SandboxConfig
 from minikubelet.runtimes.simulated.simulatedengine import SimulatedEngine
 from minikubelet.runtimes.simulated.simulatedpod import Container, adopted
-from minikubelet.runtimes.simulated.simulatedscript import Script
+from minikubelet.runtimes.simulated.simulatedscript import KILLED, Script
 from minikubelet.simulation.simloop import AgentClock, WorldClock
 
 NODE: Final = "node"
@@ -234,6 +234,15 @@ class WatchedEngine(SimulatedEngine):
         if container is not None and container.shown.phase is ContainerPhase.RUNNING:
             container.end_by(self.clock.now(), code, reason)
             self.settle()
+
+    def lose_power(self) -> None:
+        """Nothing goes on in a machine without power; its neighbour's things count as another machine's."""
+        for each in self.running():
+            if each.uid != STRANGER:
+                self.exit(each.id, KILLED)
+        for key, box in list(self.sandboxes.items()):
+            if box.node == NODE and box.shown.ready and box.config.uid != STRANGER:
+                self.kill_sandbox(key)
 
     def set_clock(self, clock: AgentClock, by: int) -> None:
         """Set the machine's clock by so many µs: what runs does not notice."""

@@ -145,7 +145,7 @@ _NUMBERS: Final[dict[Kind, tuple[int, ...]]] = {
     Kind.DISK_FULL: _OUTAGES,
     Kind.API_DELETE: (0, 1, 3, 8, 30),
     Kind.EXIT: (0, 0, 1, 1, 2, 137),
-    Kind.CLOCK_JUMP: (-3600, -30, -1, 1, 30, 3600),
+    Kind.CLOCK_JUMP: (-3600, -300, -120, -30, -1, 1, 30, 120, 3600),
     Kind.PROBE_FLAP: (1, 2, 3, 4),
     Kind.PROBE_UNREADY: (0, 2, 10),
     Kind.AGENT_STOP: _DOWN,

@@ -23,10 +23,7 @@ from minikubelet.simulation.simbounds import while_it_runs
 from minikubelet.simulation.simcoherence import Coherence
 from minikubelet.simulation.simcoverage import Coverage
 from minikubelet.simulation.simdisk import LifeDisk, SimDisk
-from minikubelet.simulation.simengine import (
-    Instance,
-    WatchedEngine,
-)
+from minikubelet.simulation.simengine import Instance, WatchedEngine
 from minikubelet.simulation.simfolder import SimFolder
 from minikubelet.simulation.simjournal import state_of
 from minikubelet.simulation.simlife import AgentLife
@@ -47,6 +44,9 @@ from minikubelet.simulation.simscenario import Action, Kind, Scenario
 from minikubelet.simulation.simstore import SimStore
 from minikubelet.simulation.simtruth import Truth
 from minikubelet.simulation.simwanted import Book
+
+_MOST_LEFT = 20_000
+"""bytes that an agent may write before it dies in the middle of a write: groups of records, or a snapshot"""
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -139,7 +139,6 @@ class World:
         self.safety.begun(agent)
         self.probe_judge.begun(number, self.safety.durable)
         self.agent = agent
-        agent.disk.died = lambda: self._later(self._bury(agent))
         agent.task = inside(agent.life, agent.run())
         agent.task.add_done_callback(lambda task: self._ended(agent, task))
 
@@ -150,10 +149,10 @@ class World:
         if failure is not None and not agent.disk.over:
             self.fail("no-crash", f"the agent ended by itself: {_words(failure)}")
 
-    async def _bury(self, agent: AgentLife) -> None:
+    async def _bury(self, agent: AgentLife, *, down: float, power: bool) -> None:
         """End a life that is over already, in all of its parts."""
         if self.agent is agent:
-            await self.kill(down=0.01)
+            await self.kill(down=down, power=power)
 
     async def kill(self, *, down: float, power: bool = False) -> None:
         """End the life at once, as SIGKILL or a loss of power does; the agent is started again later."""
@@ -174,6 +173,7 @@ class World:
             self.store.tear(self.random)
             # A pod whose definition is lost starts nothing until its source tells of it again.
             self.safety.restarts.exact = False
+            self.engine.lose_power()
         else:
             self.disk.forget()
             self.store.cut(self.random)
@@ -257,7 +257,8 @@ class World:
             await self.stop(down=down)
         elif self.agent is not None and action.detail % 3 == 0:
             agent = self.agent
-            agent.disk.bytes_left = action.detail % 400
+            agent.disk.bytes_left = action.detail % _MOST_LEFT
+            agent.disk.died = lambda: self._later(self._bury(agent, down=down, power=power))
             self.after(1.5, lambda: self._kill_if(agent, down=down, power=power))
         else:
             await self.kill(down=down, power=power)

@@ -11,6 +11,8 @@ from tests.simulation.planted import Plant
 from tests.simulation.planted_table import EVERY, IN_SUITE, TABLE, breaks, find, spelled
 
 FIRST: Final = {
+    "final_status_comes_last": 100,
+    "records_behind_the_snapshot_are_not_read": 100,
     "answers_that_come_too_late_do_not_count": 60,
     "start_up_is_asked_again_after_a_restart": 70,
     "sidecars_end_with_all_others": 60,
