@@ -53,6 +53,8 @@ def run(options: argparse.Namespace) -> int:
         f"{total.events:,} events re-run, {total.decisions:,} decisions;"
         f" {total.differing:,} events lead to others"
     )
+    if total.differing:
+        say("later events stay as they were recorded, answers to commands that are not given now among them")
     for text in scenario.kept:
         sys.stderr.write(f"{text}\n")
     tell_damage(reader)

@@ -142,7 +142,7 @@ class Prober:
 
     async def _watch(self, slot: SlotKey, uid: PodUid, asked: Due) -> None:
         await self._first_wait(uid, asked)
-        run, passing = Run(), asked.passing
+        run, passing = Run(), _known(asked)
         while True:
             began, period = self._clock.now(), _UNKNOWN
             found = self._find(slot, uid, asked)
@@ -225,7 +225,12 @@ def container_of(pod: Pod | None, name: str) -> Container | None:
     return next((one for one in every if one.name == name), None)
 
 
-def _changes(kind: ProbeKind, passed: bool, passing: bool) -> bool:
+def _known(asked: Due) -> bool | None:
+    """What was told of a probe: nothing of a readiness that never was, whose first failure says why."""
+    return None if asked.kind is ProbeKind.READINESS and not asked.passing else asked.passing
+
+
+def _changes(kind: ProbeKind, passed: bool, passing: bool | None) -> bool:
     """Whether a result is another than is known: liveness is taken for granted, start-up for open."""
     match kind:
         case ProbeKind.READINESS:

@@ -57,7 +57,7 @@ def advance(
     for slot in sorted(slots):
         kept = [name for name in holders.get(slot, ()) if name not in touched]
         names = tuple(sorted((*kept, *defining.get(slot, ()))))
-        owner = _owner(state.desired.get(slot), names)
+        owner = _owner(state, slot, files, names)
         if owner is None:
             holders.pop(slot, None)
             desired.pop(slot, None)
@@ -171,11 +171,25 @@ def _defining(files: Mapping[str, HeldFile], touched: Iterable[str]) -> dict[Slo
     return found
 
 
-def _owner(holder: Desired | None, names: tuple[str, ...]) -> str | None:
-    """Which file holds a pod's name: the one that holds it already, else the first in order."""
+def _owner(
+    state: ManifestState, slot: SlotKey, files: Mapping[str, HeldFile], names: tuple[str, ...]
+) -> str | None:
+    """Which file holds a pod's name: the one that holds it already, else the first in order.
+
+    In a new life that is the one whose pod is known from an earlier one: a restart hands no name on.
+    """
+    holder = state.desired.get(slot)
     if holder is not None and holder.file in names:
         return holder.file
-    return names[0] if names else None
+    ranked = (
+        names if holder is not None else sorted(names, key=lambda name: not _ran(state, files[name], slot))
+    )
+    return ranked[0] if ranked else None
+
+
+def _ran(state: ManifestState, file: HeldFile, slot: SlotKey) -> bool:
+    _, read, _ = _definition(file, slot)
+    return PodUid(read.pod.metadata.uid) in state.first_seen
 
 
 def _definition(file: HeldFile, slot: SlotKey) -> tuple[HeldFile, ReadPod, str]:

@@ -49,6 +49,7 @@ def test_without_an_event_its_decisions_are_missing(journal: Path, capsys: Captu
     assert found[timer]["whatIf"] == []
     text = ask(capsys, journal, "--drop", str(timer)).out
     assert "the event did not come  [dropped]" in text
+    assert "later events stay as they were recorded" in text
 
 
 def test_a_later_event_is_decided_later(journal: Path, capsys: Capture) -> None:

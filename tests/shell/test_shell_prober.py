@@ -68,6 +68,18 @@ def test_readiness_changes_only_after_so_many_answers_in_a_row(tmp_path: Path) -
     assert world.told_results() == [(READINESS, True), (READINESS, False), (READINESS, True)]
 
 
+def test_the_first_failure_of_a_readiness_that_never_was_is_told_once(tmp_path: Path) -> None:
+    async def main(world: ProbeWorld) -> None:
+        world.answers[READINESS] = FAILED
+        await world.bring_up(probed(readiness={"failure_threshold": 2}))
+        await world.pass_time(6)
+        world.answers[READINESS] = PASSED
+        await world.pass_time(2)
+
+    world = in_world(tmp_path, main)
+    assert world.told_results() == [(READINESS, False), (READINESS, True)]
+
+
 def test_liveness_that_fails_often_enough_restarts_the_container_and_is_asked_anew(tmp_path: Path) -> None:
     async def main(world: ProbeWorld) -> None:
         await world.bring_up(probed(liveness={"failure_threshold": 2}))

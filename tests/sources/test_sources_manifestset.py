@@ -242,3 +242,17 @@ def test_a_reading_may_warn_and_be_accepted() -> None:
     folder.look(Loaded("a", "h", FileReading(reading.pods, (), ("unknown field",))))
     assert folder.status("a") is FileStatus.ACCEPTED
     assert folder.sink.verdicts["a"].messages == ("unknown field",)
+
+
+def test_a_restart_hands_no_name_on_to_a_file_that_was_shadowed() -> None:
+    before = Folder()
+    before.look(loaded("b", "web two"))
+    before.look(loaded("a", "web one"), Same("b"))
+    held = before.state.desired[SlotKey("default/web")]
+    after = Folder()
+    after.state = ManifestState("/manifests", first_seen={held.uid: "t0"})
+    after.look(loaded("a", "web one"), loaded("b", "web two"))
+    assert after.sink.images == {"web": "two"}
+    assert after.status("a") is FileStatus.SHADOWED
+    after.look(loaded("a", "web one"))
+    assert after.sink.images == {"web": "one"}
