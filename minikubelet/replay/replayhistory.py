@@ -59,11 +59,11 @@ def open_journal(path: Path | str) -> JournalReader:
     except OSError as error:
         raise ReplayError(f"{path} cannot be read: {error.strerror}") from None
     if not readable:
-        if reader.path.is_file():
+        for file in [reader.path] if reader.path.is_file() else sorted(reader.path.glob("*.mkj")):
             try:
-                reader.path.open("rb").close()
+                file.open("rb").close()
             except OSError as error:
-                raise ReplayError(f"{path} cannot be read: {error.strerror}") from None
+                raise ReplayError(f"{file} cannot be read: {error.strerror}") from None
         raise ReplayError(f"{path}: no part of it has a readable head; is it a journal of minikubelet?")
     return reader
 

@@ -14,6 +14,7 @@ from minikubelet.wire.durations import parse_duration
 
 SECOND = 1_000_000
 _DIGITS = 18
+_SECOND_MS = 1_000
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _LONGEST = 100 * 365 * _DAY * SECOND
 
@@ -73,10 +74,10 @@ def clock(at: int) -> str:
 
 def span(microseconds: int) -> str:
     """A duration as people say it: `850ms`, `12.3s`, `4m12s`, `2h05m`, `3d4h`."""
-    sign = "-" if microseconds < 0 else ""
     ms = abs(microseconds) // 1000
-    seconds = ms // 1000
-    if seconds < 1:
+    sign = "-" if microseconds < 0 and ms else ""
+    seconds = round(ms / 1000)
+    if ms < _SECOND_MS:
         text = f"{ms}ms"
     elif seconds < _MINUTE:
         text = f"{ms / 1000:.1f}s".replace(".0s", "s")

@@ -1,11 +1,15 @@
 """Answers name what is at the root, what they leave out, and what would otherwise go by without a word."""
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from minikubelet.core import events as e
 from minikubelet.model.pod import ProbeKind
+from minikubelet.replay.replaymoments import span
 from tests.replay.history_scripts import layers
 from tests.replay.replay_world import Ran, parse, run_command, shop
 from tests.replay.scripted_world import World
@@ -217,3 +221,26 @@ def test_why_not_ready_tells_of_sidecars(tmp_path: Path, capsys: Capture) -> Non
     for name in ("layered", "layered/proxy"):
         said = run_command(capsys, "why-not", name, "ready", default=tmp_path / "j").out
         assert "back-off ends in 10s" in said, said
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "text"),
+    [(79_990_000, "1m20s"), (9_960_000, "10s"), (-400, "0ms"), (999_999, "999ms"), (59_990_000, "1m00s")],
+)
+def test_durations_are_rounded(microseconds: int, text: str) -> None:
+    assert span(microseconds) == text
+
+
+def test_a_journal_that_this_user_may_not_read_is_named_so(
+    journal: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.open
+
+    def refuse(path: Path, *words: Any, **more: Any) -> Any:
+        if path.suffix == ".mkj":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path, *words, **more)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    ran = run_command(capsys, "replay", str(journal))
+    assert (ran.code, "cannot be read: Permission denied" in ran.err) == (2, True), ran
