@@ -17,7 +17,7 @@ from minikubelet.journal.journalreader import JournalReader
 from minikubelet.replay.divergencegroups import Words, group_lines, grouped
 from minikubelet.replay.fielddiff import changes, spell
 from minikubelet.replay.replayerrors import NEGATIVE, OK, ReplayError, command
-from minikubelet.replay.replayhistory import Step, brief_of, open_journal, walk
+from minikubelet.replay.replayhistory import Step, brief_of, harmful, open_journal, walk
 from minikubelet.replay.replaymoments import clock, parse_moment
 from minikubelet.replay.replaypaint import say
 from minikubelet.replay.replaytale import journal_of, meant_by, tell_damage
@@ -36,7 +36,7 @@ _NO_KEY: Key = (0, "", "", 0)
 
 @command
 def run(options: argparse.Namespace) -> int:
-    """Compare; 0 nothing differs, 1 something does."""
+    """Compare; 0 nothing differs, 1 something does, or a journal is damaged."""
     if options.at:
         if len(options.journals) > 1:
             raise ReplayError("--at compares two moments of one journal; leave the second journal out")
@@ -128,7 +128,10 @@ def _journals(first: JournalReader, second: JournalReader) -> int:
             say(f"only in the {side}: {told}")
     if found:
         say("\n".join(group_lines(grouped(found, _ONLY))))
-    return NEGATIVE if found else OK
+    damaged = bool(harmful(first) or harmful(second))
+    if damaged:
+        say("what is damaged could not be compared")
+    return NEGATIVE if found or damaged else OK
 
 
 class Recorded:

@@ -94,7 +94,9 @@ def details(tale: Tale, entry: Entry, before: PodStatus | None) -> list[str]:
         return _of_edit(tale, entry, entry.event)
     if isinstance(entry.command, c.PublishStatus) and before is not None:
         found = changes(msgspec.to_builtins(before), msgspec.to_builtins(entry.command.status))
-        return _cut([spell_change(one) for one in found if not one.path.endswith("lastTransitionTime")])
+        told = [one for one in found if not one.path.endswith("lastTransitionTime")]
+        told.sort(key=lambda one: not one.path.startswith("phase") and ".state." not in one.path)
+        return _cut([spell_change(one) for one in told])
     return []
 
 

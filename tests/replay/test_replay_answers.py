@@ -196,15 +196,6 @@ def test_one_journal_that_an_option_names_is_compared_with_today(journal: Path, 
     assert run_command(capsys, "diff", "--journal", str(journal)).code == 0
 
 
-def test_a_cause_that_one_journal_has_lost_is_no_difference(tmp_path: Path, capsys: Capture) -> None:
-    world = shop()
-    world.write_segments(tmp_path / "whole")
-    world.write_segments(tmp_path / "torn")
-    sorted((tmp_path / "torn").glob("*.mkj"))[1].unlink()
-    ran = run_command(capsys, "diff", str(tmp_path / "whole"), str(tmp_path / "torn"))
-    assert (ran.code, "0 of them with other decisions" in ran.out) == (0, True), ran
-
-
 def test_why_not_names_what_ended_the_pod(tmp_path: Path, capsys: Capture) -> None:
     layers().write_segments(tmp_path / "j")
     said = run_command(capsys, "why-not", "slow", "start", default=tmp_path / "j").out
@@ -244,3 +235,15 @@ def test_a_journal_that_this_user_may_not_read_is_named_so(
     monkeypatch.setattr(Path, "open", refuse)
     ran = run_command(capsys, "replay", str(journal))
     assert (ran.code, "cannot be read: Permission denied" in ran.err) == (2, True), ran
+
+
+def test_of_a_status_the_states_of_containers_are_told_first(tmp_path: Path, capsys: Capture) -> None:
+    world = World()
+    world.start()
+    pod = world.manifest(LAYERED.replace(", restartPolicy: Always", ""))
+    world.exit(pod, "proxy", 0)
+    for _ in range(2):
+        world.exit(pod, "main", 1, "Error")
+    world.write_segments(tmp_path / "j")
+    told = run_command(capsys, "why", "layered/main", "back-off", default=tmp_path / "j").out
+    assert "CrashLoopBackOff" in told
