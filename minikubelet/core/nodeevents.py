@@ -77,6 +77,8 @@ class ManifestsJudged(Event, tag=True, frozen=True, kw_only=True):
     rejected: tuple[tuple[str, str], ...] = ()
     accepted: int = 0
     foreign: tuple[tuple[str, str], ...] = ()
+    shadowed: tuple[tuple[str, str], ...] = ()
+    """files all of whose pods are held by others, with which"""
 
 
 class NodeShuttingDown(Event, tag=True, frozen=True, kw_only=True):

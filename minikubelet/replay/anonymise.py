@@ -98,7 +98,7 @@ class Anonymiser:
                 return [[self.aliases.of("label", k), self.aliases.of("label", v)] for k, v in value]
             if key == "gates":
                 return [[self.aliases.of("text", condition), status] for condition, status in value]
-            if key in ("rejected", "foreign") and parent == "":
+            if key in ("rejected", "foreign", "shadowed") and parent == "":
                 return [[self._file(file), self._text(what)] for file, what in value]
             return [self._walk(item, key, parent, in_list=True) for item in value]
         if isinstance(value, str):

@@ -168,7 +168,7 @@ def with_broken(error: ReplayError, reader: JournalReader, name: str) -> ReplayE
     judged = [r for r in reader.records() if brief_of(r.body).kind == e.ManifestsJudged.__name__]
     event = decode_event(judged[-1].body) if judged else None
     if isinstance(event, e.ManifestsJudged):
-        for file, what in (*event.rejected, *event.foreign):
+        for file, what in (*event.rejected, *event.foreign, *event.shadowed):
             if file.partition(".")[0].lower() in name.lower().split("/"):
                 return ReplayError(f"{file} makes no pod: {what}")
     return error

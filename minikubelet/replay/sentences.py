@@ -140,8 +140,10 @@ def _measured(event: e.NodeMeasured) -> str:
 
 
 def _judged(event: e.ManifestsJudged) -> str:
-    others = (
-        f"; no pods, and not run: {', '.join(file for file, _ in event.foreign)}" if event.foreign else ""
+    others = "".join(
+        f"; {what}: {', '.join(file for file, _ in files)}"
+        for what, files in (("no pods, and not run", event.foreign), ("shadowed by others", event.shadowed))
+        if files
     )
     if not event.rejected:
         return f"all {event.accepted} manifests are sound{others}"

@@ -62,6 +62,7 @@ class EventLog:
         self._phases: dict[str, str] = {}
         self._rejected: dict[str, str] = {}
         self._foreign: dict[str, str] = {}
+        self._shadowed: dict[str, str] = {}
 
     def seen(self, seq: int, event: AnyEvent, decisions: list[Decision]) -> None:
         """Take note of an event and of what was decided from it."""
@@ -109,6 +110,9 @@ class EventLog:
                 _log.warning("manifest rejected; its pods go on as they were", seq=seq, file=file, why=why)
         for file in sorted(before.keys() - self._rejected.keys()):
             _log.info("manifest no longer rejected", seq=seq, file=file)
+        held, self._shadowed = self._shadowed, dict(event.shadowed)
+        for file in self._shadowed.keys() - held.keys():
+            _log.warning("manifest is shadowed", seq=seq, file=file, why=self._shadowed[file])
         known, self._foreign = self._foreign, dict(event.foreign)
         for file in self._foreign.keys() - known.keys():
             _log.warning(

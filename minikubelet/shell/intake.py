@@ -20,6 +20,7 @@ from minikubelet.core.events import (
 from minikubelet.model.ids import slot_key
 from minikubelet.ports.outboxport import Outbox
 from minikubelet.ports.sourceport import (
+    FileStatus,
     FileVerdict,
     MirrorOffered,
     MirrorRetracted,
@@ -66,7 +67,7 @@ class Intake:
                 judged, self._judged = self._judged, True
                 # How many are sound changes with every new file, and nothing is decided from it.
                 old, new = _told(before), _told(fact.verdicts)
-                return not judged or (old.rejected, old.foreign) != (new.rejected, new.foreign)
+                return not judged or _says(old) != _says(new)
             case MirrorOffered():
                 slot = slot_key(fact.namespace, fact.name)
                 self._outbox.mirror_seen(slot, fact.uid, fact.hash, deleting=fact.deleting)
@@ -84,9 +85,16 @@ def _is_wanted(fact: PodOffered) -> bool:
 def _told(verdicts: tuple[FileVerdict, ...]) -> ManifestsJudged:
     """The files that may hide pods, and those of other kinds, with what is wrong with each."""
     hidden = tuple([(v.file, "; ".join(v.messages)) for v in verdicts if v.hides_pods])
-    foreign = tuple([(v.file, "; ".join(v.messages)) for v in verdicts if v.foreign and v.messages])
-    accepted = len(verdicts) - len(hidden) - len(foreign)
-    return ManifestsJudged(rejected=hidden, accepted=accepted, foreign=foreign)
+    refused = [v for v in verdicts if v.foreign and v.status is FileStatus.REJECTED]
+    foreign = tuple([(v.file, "; ".join(v.messages)) for v in refused])
+    lost = [v for v in verdicts if v.status is FileStatus.SHADOWED]
+    shadowed = tuple([(v.file, "; ".join(v.messages)) for v in lost])
+    accepted = len(verdicts) - len(hidden) - len(foreign) - len(shadowed)
+    return ManifestsJudged(rejected=hidden, accepted=accepted, foreign=foreign, shadowed=shadowed)
+
+
+def _says(event: ManifestsJudged) -> tuple[tuple[tuple[str, str], ...], ...]:
+    return event.rejected, event.foreign, event.shadowed
 
 
 def to_event(fact: SourceFact) -> AnyEvent:

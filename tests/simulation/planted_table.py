@@ -28,7 +28,7 @@ PODS = 3
 TABLE: Final = Path(__file__).parents[2] / "docs" / "planted.md"
 IN_SUITE: Final[tuple[Plant, ...]] = (*BUGS, *PROBE_BUGS, *BOUND_BUGS, *SLIPS, *STATUS_BUGS)
 EVERY: Final[tuple[Plant, ...]] = (*IN_SUITE, *RARE, *RARE_PROBE_BUGS)
-MOST: Final = 1000
+MOST: Final = 4000
 """seeds that are tried for one bug"""
 TRIES: Final = 200
 """runs that shrinking one scenario may take"""

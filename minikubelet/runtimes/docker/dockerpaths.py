@@ -19,6 +19,8 @@ from minikubelet.runtimes.docker.dockerengine import Engine
 from minikubelet.runtimes.docker.dockerhost import of_another_user
 from minikubelet.runtimes.docker.dockerimages import Images
 
+_LABEL: Final = "minikubelet.dev/path-check"
+"""tells whose a container is that an agent left which was killed as it looked; its next start removes it"""
 _NO_SOURCE: Final = "bind source path does not exist"
 
 
@@ -31,7 +33,7 @@ async def sees(engine: Engine, images: Images, directory: Path, node: str) -> bo
     mark = directory / f".path-check-{secrets.token_hex(8)}"
     mark.touch(mode=0o600)
     try:
-        await _create(engine, f"minikubelet-path-check-{node}", _body(await images.pause(), mark))
+        await _create(engine, f"minikubelet-path-check-{node}", _body(await images.pause(), mark, node))
     except DockerError as error:
         if _NO_SOURCE in str(error.message):
             return False
@@ -75,10 +77,11 @@ async def _create(engine: Engine, name: str, body: dict[str, Any]) -> None:
     await engine.ask("DELETE", f"containers/{name}", params={"force": "true"})
 
 
-def _body(image: str, mark: Path) -> dict[str, Any]:
+def _body(image: str, mark: Path, node: str) -> dict[str, Any]:
     mount = {"Type": "bind", "Source": str(mark), "Target": "/mark", "ReadOnly": True}
     return {
         "Image": image,
+        "Labels": {_LABEL: node},
         "NetworkDisabled": True,
         "HostConfig": {"Mounts": [mount], "NetworkMode": "none"},
     }
