@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 
 from minikubelet.core.commands import Command, WakeAt
-from minikubelet.core.events import PodObserved
+from minikubelet.core.events import ContainerProbed, PodObserved
 from minikubelet.core.state import ContainerRecord, Generation, Life, record_of
 from minikubelet.model.ids import PodUid, SlotKey, Source, slot_key
-from minikubelet.model.pod import Pod
+from minikubelet.model.pod import Pod, ProbeKind
 from minikubelet.model.status import ContainerStatus, PodStatus
 from minikubelet.ports.sourceport import PodOffered, PodRetracted
 from minikubelet.simulation.simengine import NODE
@@ -170,6 +170,18 @@ class Play:
             return any(c.type == kind and c.status == wanted for c in status.conditions) if status else False
 
         await self.until(holds, f"{kind} to be {wanted}")
+
+    async def unready(self, name: str) -> None:
+        """A readiness probe has failed often enough to count."""
+
+        def told() -> bool:
+            return any(
+                isinstance(e, ContainerProbed)
+                and (e.slot, e.container, e.probe, e.passed) == (self.slot, name, ProbeKind.READINESS, False)
+                for e in self.node.told()
+            )
+
+        await self.until(told, f"{name} to be told unready")
 
     async def phase(self, phase: str) -> None:
         await self.until(lambda: (found := self.status()) and found.phase == phase, f"phase {phase}")

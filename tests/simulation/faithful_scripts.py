@@ -368,6 +368,7 @@ async def never_gets_ready(play: Play) -> None:
         restartPolicy="Never",
     )
     await play.ended("unstarted")
+    await play.unready("unready")
     await play.settled()
     await play.delete(1)
     await play.gone()
