@@ -39,9 +39,10 @@ def choose_runtime(plan: AgentPlan, clock: Clock, before: str = "") -> Choice:
     if not plan.endpoint and in_image():
         return _docker(plan, f"unix://{DOCKER_SOCKET}", _mounted(DOCKER_SOCKET))
     if not plan.endpoint:
-        problem = _problem(DOCKER_SOCKET)
-        if not problem:
+        refusal = _refusal(DOCKER_SOCKET)
+        if refusal is None:
             return _docker(plan, f"unix://{DOCKER_SOCKET}", f"its socket {DOCKER_SOCKET} answers")
+        problem = _spelt(DOCKER_SOCKET, refusal)
         if before == "docker":
             why = f"pods of this node are there, though {problem} now"
             return _docker(plan, f"unix://{DOCKER_SOCKET}", why)
@@ -73,17 +74,21 @@ def choose_runtime(plan: AgentPlan, clock: Clock, before: str = "") -> Choice:
             )
 
 
-def _problem(path: Path) -> str:
-    """Why nothing can be asked there; empty where an engine answers."""
+def _refusal(path: Path) -> OSError | None:
+    """What keeps a socket from being connected to; None where an engine answers."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(2)
         try:
             probe.connect(str(path))
-        except PermissionError:
-            return f"this user may not use {path} (is it in the group docker?)"
-        except OSError:
-            return f"no Docker answers at {path}"
-    return ""
+        except OSError as error:
+            return error
+    return None
+
+
+def _spelt(path: Path, refusal: OSError) -> str:
+    if isinstance(refusal, PermissionError):
+        return f"this user may not use {path} (is it in the group docker?)"
+    return f"no Docker answers at {path}"
 
 
 def _mounted(path: Path) -> str:
@@ -97,8 +102,11 @@ def _mounted(path: Path) -> str:
             f"{path} is {is_there}: the agent in an image drives the engine outside; mount its socket with "
             f"-v {path}:{path}, or name another with --container-runtime-endpoint docker://PATH"
         )
-    if "may not use" in (problem := _problem(path)):
-        raise StartFault(f"{problem}; start the container as root, or with --group-add the socket's group")
+    if isinstance(_refusal(path), PermissionError):
+        raise StartFault(
+            f"this user may not use {path}; start the container as root, or with --group-add and the "
+            "socket's group"
+        )
     return f"the agent is in an image, and {path} is mounted into its container"
 
 

@@ -55,13 +55,13 @@ def _newest(reader: JournalReader, lines: int) -> int:
     """The seq with which the last so many records begin."""
     newest: deque[int] = deque(maxlen=min(max(lines, 1), sys.maxsize))
     firsts = [head.first for head in reader.headers()]
-    last = max((record.seq for record in reader.records(firsts[-1])), default=firsts[-1])
+    newest.extend(record.seq for record in reader.records(firsts[-1]))
+    wanted = (newest[-1] if newest else firsts[-1]) - lines + 1
     # In the part that holds the first of them where no record is missing; else somewhere in the whole.
-    for first in (max((one for one in firsts if one <= last - lines), default=firsts[0]), firsts[0]):
-        newest.clear()
-        newest.extend(record.seq for record in reader.records(first))
-        if len(newest) == newest.maxlen or first == firsts[0]:
-            break
+    for first in (max((one for one in firsts if one <= wanted), default=firsts[0]), firsts[0]):
+        if len(newest) < lines:
+            newest.clear()
+            newest.extend(record.seq for record in reader.records(first))
     if not newest:
         return 0
     return newest[0] if lines else newest[0] + 1

@@ -111,10 +111,10 @@ class EventLog:
         for file in sorted(before.keys() - self._rejected.keys()):
             _log.info("manifest no longer rejected", seq=seq, file=file)
         held, self._shadowed = self._shadowed, dict(event.shadowed)
-        for file in self._shadowed.keys() - held.keys():
+        for file in sorted(self._shadowed.keys() - held.keys()):
             _log.warning("manifest is shadowed", seq=seq, file=file, why=self._shadowed[file])
         known, self._foreign = self._foreign, dict(event.foreign)
-        for file in self._foreign.keys() - known.keys():
+        for file in sorted(self._foreign.keys() - known.keys()):
             _log.warning(
                 "manifest defines no pod, and is left alone", seq=seq, file=file, why=self._foreign[file]
             )

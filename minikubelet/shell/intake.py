@@ -6,6 +6,7 @@ judgement of a pod.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import assert_never
 
 from minikubelet.core.events import (
@@ -83,14 +84,16 @@ def _is_wanted(fact: PodOffered) -> bool:
 
 
 def _told(verdicts: tuple[FileVerdict, ...]) -> ManifestsJudged:
-    """The files that may hide pods, and those of other kinds, with what is wrong with each."""
-    hidden = tuple([(v.file, "; ".join(v.messages)) for v in verdicts if v.hides_pods])
-    refused = [v for v in verdicts if v.foreign and v.status is FileStatus.REJECTED]
-    foreign = tuple([(v.file, "; ".join(v.messages)) for v in refused])
-    lost = [v for v in verdicts if v.status is FileStatus.SHADOWED]
-    shadowed = tuple([(v.file, "; ".join(v.messages)) for v in lost])
+    """The files that may hide pods, those of other kinds, and shadowed ones, with what is wrong with each."""
+    hidden = _named(v for v in verdicts if v.hides_pods)
+    foreign = _named(v for v in verdicts if v.foreign and v.status is FileStatus.REJECTED)
+    shadowed = _named(v for v in verdicts if v.status is FileStatus.SHADOWED)
     accepted = len(verdicts) - len(hidden) - len(foreign) - len(shadowed)
     return ManifestsJudged(rejected=hidden, accepted=accepted, foreign=foreign, shadowed=shadowed)
+
+
+def _named(verdicts: Iterable[FileVerdict]) -> tuple[tuple[str, str], ...]:
+    return tuple([(verdict.file, "; ".join(verdict.messages)) for verdict in verdicts])
 
 
 def _says(event: ManifestsJudged) -> tuple[tuple[tuple[str, str], ...], ...]:

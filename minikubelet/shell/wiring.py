@@ -54,10 +54,8 @@ class StateView:
         match event:
             case PodObserved():
                 self._note(event.pod.uid, event.slot)
-            case SandboxStarted():
+            case SandboxStarted() | PodCleanedUp():
                 self._note(event.uid, event.slot)
-            case PodCleanedUp():
-                self._slots.pop(event.uid, None)
             case _:
                 pass
 

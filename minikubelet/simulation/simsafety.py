@@ -79,7 +79,7 @@ class Safety(Judge):
     def begun(self, agent: AgentLife) -> None:
         """A life begins with what is durable."""
         self.durable = agent.journal.next_seq - 1
-        self._began = agent.began
+        self._before, self._began = self._began, agent.began
         self._seqs.clear()
         self.graces.begun(self.durable)
         self.restarts.begun(self.durable)
@@ -144,8 +144,9 @@ class Safety(Judge):
         wanted = self._book.pods.get(command.uid)
         if wanted is None or self.graces.end_of(command.uid, agent.began) < agent.began:
             return  # its end was decided in an earlier life, and goes on
-        if NEVER < wanted.unwanted_at <= self.restarts.amnesia_at:
-            return  # so it was, and that it came anew since then is what nobody wrote down
+        amnesia = self.restarts.amnesia_at
+        if self._before <= amnesia and NEVER < wanted.unwanted_at <= amnesia:
+            return  # so it was, and that it came anew since then is what the life before did not write down
         needed: list[Source] = []
         if command.reason is Reason.POD_REMOVED:
             needed = [wanted.source]

@@ -8,6 +8,7 @@ folder is looked at, nor on whether a look was at all of it: a partial one costs
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import assert_never
 
 from msgspec.structs import replace
@@ -181,10 +182,9 @@ def _owner(
     holder = state.desired.get(slot)
     if holder is not None and holder.file in names:
         return holder.file
-    ranked = (
-        names if holder is not None else sorted(names, key=lambda name: not _ran(state, files[name], slot))
-    )
-    return ranked[0] if ranked else None
+    rivals = names if holder is None and len(names) > 1 else ()
+    ran = (name for name in rivals if _ran(state, files[name], slot))
+    return next(chain(ran, names), None)
 
 
 def _ran(state: ManifestState, file: HeldFile, slot: SlotKey) -> bool:

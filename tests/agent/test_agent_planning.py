@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import socket
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,30 @@ def test_without_an_endpoint_processes_stand_in_for_docker_unless_pods_are_there
     found, why = chosen(plan, before="docker")
     assert found == "docker"
     assert "pods of this node are there" in why
+
+
+def test_a_socket_that_this_user_may_not_use_is_named_as_the_reason(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtimechoice, "_refusal", lambda _path: PermissionError())
+    found, why = chosen(with_endpoint(config, '""'))
+    assert (found, "is it in the group docker?" in why) == ("process", True)
+
+
+def test_in_the_image_an_engine_that_is_late_is_waited_for(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket without a listener; one that may not be used; none at all; and processes if asked for."""
+    path = tmp_path / "e.sock"
+    monkeypatch.setenv("MINIKUBELET_IN_IMAGE", "1")
+    monkeypatch.setattr(runtimechoice, "DOCKER_SOCKET", path)
+    assert chosen(with_endpoint(config, "process://"))[0] == "process"
+    plan = with_endpoint(config, '""')
+    with pytest.raises(StartFault, match="not there"):
+        chosen(plan)
+    with socket.socket(socket.AF_UNIX) as late:
+        late.bind(str(path))
+        assert chosen(plan)[0] == "docker"
+        monkeypatch.setattr(runtimechoice, "_refusal", lambda _path: PermissionError())
+        with pytest.raises(StartFault, match="--group-add"):
+            chosen(plan)
